@@ -1,0 +1,187 @@
+"""Flow: one interface for GPU workloads, on any backend, where backends are plugins.
+
+Public names are imported when they are first used, so that ``import flow_core`` costs next to nothing::
+
+    import flow_core as flow
+
+    task = flow.run("python train.py", gpu="a100")
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flow_core import aio as aio
+    from flow_core import nodes as nodes
+    from flow_core._functions import (
+        run as run,
+        submit as submit,
+        task as task,
+        tasks as tasks,
+    )
+    from flow_core.client import (
+        Flow as Flow,
+        Plan as Plan,
+        Task as Task,
+        exit_status as exit_status,
+    )
+    from flow_core.errors import (
+        AuthError as AuthError,
+        CapabilityError as CapabilityError,
+        ConfigError as ConfigError,
+        ConflictError as ConflictError,
+        FlowError as FlowError,
+        NotFoundError as NotFoundError,
+        PluginError as PluginError,
+        PolicyError as PolicyError,
+        ProviderError as ProviderError,
+        QuotaError as QuotaError,
+        StateError as StateError,
+        TaskFailed as TaskFailed,
+        TaskLostError as TaskLostError,
+        TransientError as TransientError,
+        UnavailableError as UnavailableError,
+    )
+    from flow_core.hookspecs import (
+        hookimpl as hookimpl,
+    )
+    from flow_core.secrets import (
+        Secret as Secret,
+    )
+    from flow_core.types import (
+        Attempt as Attempt,
+        AuthField as AuthField,
+        Bundle as Bundle,
+        CodeSpec as CodeSpec,
+        CredentialRequest as CredentialRequest,
+        DoctorCheck as DoctorCheck,
+        Event as Event,
+        FrontendTask as FrontendTask,
+        HealthSpec as HealthSpec,
+        Identity as Identity,
+        LogChunk as LogChunk,
+        LogCursor as LogCursor,
+        Mount as Mount,
+        NodeAccess as NodeAccess,
+        NodeReport as NodeReport,
+        Offer as Offer,
+        OfferRequest as OfferRequest,
+        PolicyContext as PolicyContext,
+        PortSpec as PortSpec,
+        Position as Position,
+        Problem as Problem,
+        ProviderFacts as ProviderFacts,
+        Refusal as Refusal,
+        Resource as Resource,
+        Resources as Resources,
+        ResultInfo as ResultInfo,
+        SecretBox as SecretBox,
+        SecretRef as SecretRef,
+        ShellSession as ShellSession,
+        Submission as Submission,
+        TaskConfig as TaskConfig,
+        TaskRef as TaskRef,
+        TaskReport as TaskReport,
+        Ticket as Ticket,
+        Volume as Volume,
+        VolumeSpec as VolumeSpec,
+    )
+
+_HOMES = {
+    "flow_core._functions": "run submit task tasks",
+    "flow_core.client": "Flow Plan Task exit_status",
+    "flow_core.errors": "AuthError CapabilityError ConfigError ConflictError FlowError NotFoundError PluginError PolicyError ProviderError QuotaError StateError TaskFailed TaskLostError TransientError UnavailableError",
+    "flow_core.hookspecs": "hookimpl",
+    "flow_core.secrets": "Secret",
+    "flow_core.types": "Attempt AuthField Bundle CodeSpec CredentialRequest DoctorCheck Event FrontendTask HealthSpec Identity LogChunk LogCursor Mount NodeAccess NodeReport Offer OfferRequest PolicyContext PortSpec Position Problem ProviderFacts Refusal Resource Resources ResultInfo SecretBox SecretRef ShellSession Submission TaskConfig TaskRef TaskReport Ticket Volume VolumeSpec",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_MODULES = frozenset({"aio", "nodes"})
+
+__all__ = [
+    "Attempt",
+    "AuthError",
+    "AuthField",
+    "Bundle",
+    "CapabilityError",
+    "CodeSpec",
+    "ConfigError",
+    "ConflictError",
+    "CredentialRequest",
+    "DoctorCheck",
+    "Event",
+    "Flow",
+    "FlowError",
+    "FrontendTask",
+    "HealthSpec",
+    "Identity",
+    "LogChunk",
+    "LogCursor",
+    "Mount",
+    "NodeAccess",
+    "NodeReport",
+    "NotFoundError",
+    "Offer",
+    "OfferRequest",
+    "Plan",
+    "PluginError",
+    "PolicyContext",
+    "PolicyError",
+    "PortSpec",
+    "Position",
+    "Problem",
+    "ProviderError",
+    "ProviderFacts",
+    "QuotaError",
+    "Refusal",
+    "Resource",
+    "Resources",
+    "ResultInfo",
+    "Secret",
+    "SecretBox",
+    "SecretRef",
+    "ShellSession",
+    "StateError",
+    "Submission",
+    "Task",
+    "TaskConfig",
+    "TaskFailed",
+    "TaskLostError",
+    "TaskRef",
+    "TaskReport",
+    "Ticket",
+    "TransientError",
+    "UnavailableError",
+    "Volume",
+    "VolumeSpec",
+    "aio",
+    "exit_status",
+    "hookimpl",
+    "nodes",
+    "run",
+    "submit",
+    "task",
+    "tasks",
+]
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"flow_core.{name}")
+    if name == "__version__":
+        from flow_core.plugins._metadata import core_version
+
+        return core_version()
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,137 @@
+"""Copy a selection, sharing blocks with the originals where the file system can, and hash it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from stat import S_IMODE, S_ISLNK
+
+from flow_core.bundle._select import Selection
+from flow_core.errors import ConfigError
+
+_FICLONE = 0x40049409  # linux/fs.h; Btrfs, XFS, bcachefs, overlay of these
+_CHUNK = 1 << 20
+_UNSHARED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EPERM, errno.EISDIR})
+
+
+def copy(selection: Selection, target: Path) -> tuple[str, ...]:
+    """Copy the selected files to the folder ``target``, made when missing; return those that had vanished meanwhile.
+
+    Modes and modification times are kept, links stay links. The copies share blocks where the file system can, and
+    never the file itself: what the user edits later does not change under the task. Raises ConfigError for a file
+    that cannot be read, OSError when ``target`` cannot be written.
+    """
+    return copy_files(selection.root, selection.files, target)
+
+
+def copy_files(root: Path, files: Iterable[str], target: Path) -> tuple[str, ...]:
+    """Copy ``files``, relative to ``root``, as :func:`copy` does."""
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = {""}
+    return tuple(path for path in files if not _copy(root, path, target, made))
+
+
+def _copy(root: Path, path: str, target: Path, made: set[str]) -> bool:
+    source, copied = f"{root}/{path}", f"{target}/{path}"
+    above = path.rpartition("/")[0]
+    if above not in made:
+        os.makedirs(f"{target}/{above}", exist_ok=True)
+        made.add(above)
+    try:
+        found = os.lstat(source)
+        if S_ISLNK(found.st_mode):
+            os.symlink(os.readlink(source), copied)
+        else:
+            _copy_file(source, copied)
+    except FileNotFoundError:
+        return False
+    os.utime(copied, ns=(found.st_atime_ns, found.st_mtime_ns), follow_symlinks=False)
+    return True
+
+
+def _copy_file(source: str, copied: str) -> None:
+    reading = _open(source)
+    try:
+        mode = S_IMODE(os.fstat(reading).st_mode) & 0o777
+        writing = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            if not _share(reading, writing):
+                _move(reading, writing)
+            os.fchmod(writing, mode)
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _open(path: str) -> int:
+    try:
+        # A pipe that took the file's place must not stop us, nor a link lead us away.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}", "mend its permissions, or leave it out with `exclude`") from error
+
+
+def _share(reading: int, writing: int) -> bool:
+    try:
+        fcntl.ioctl(writing, _FICLONE, reading)
+        return True
+    except OSError as error:
+        if error.errno not in _UNSHARED:
+            raise
+        return False
+
+
+def _move(reading: int, writing: int) -> None:
+    try:
+        while hasattr(os, "copy_file_range") and os.copy_file_range(reading, writing, 1 << 30):
+            pass
+    except OSError as error:
+        if error.errno not in _UNSHARED:
+            raise
+    # Goes on where the kernel stopped; special file systems say "end" at once and still have bytes to read.
+    while data := os.read(reading, _CHUNK):
+        _write_all(writing, data)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def content_hash(selection: Selection) -> str:
+    """Return the SHA-256 (hex) of names, executable bits, link targets and contents: equal for equal code.
+
+    Times, owners and the place of the folder do not count. Raises ConfigError for a file that cannot be read.
+    """
+    whole = sha256()
+    for path in selection.files:
+        kind, digest = _digest(f"{selection.root}/{path}")
+        if kind:
+            whole.update(f"{kind} {digest} ".encode() + os.fsencode(path) + b"\0")
+    return whole.hexdigest()
+
+
+def _digest(path: str) -> tuple[str, str]:
+    try:
+        found = os.lstat(path)
+        if S_ISLNK(found.st_mode):
+            return "l", sha256(os.fsencode(os.readlink(path))).hexdigest()
+        return ("x" if found.st_mode & 0o100 else "f"), _file_digest(path)
+    except FileNotFoundError:
+        return "", ""
+
+
+def _file_digest(path: str) -> str:
+    own = sha256()
+    with open(_open(path), "rb", buffering=0) as file:
+        while data := file.read(_CHUNK):
+            own.update(data)
+    return own.hexdigest()

@@ -1,0 +1,7 @@
+"""The client: submit, run, wait, logs, cancel, volumes; what ``import flow`` and the command line stand on."""
+
+from flow_core.client._flow import Flow
+from flow_core.client._plan import Plan
+from flow_core.client._task import Task, exit_status
+
+__all__ = ["Flow", "Plan", "Task", "exit_status"]

@@ -1,0 +1,150 @@
+"""The client: everything a program or the command line does with tasks, volumes and offers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flow_core.client._plan import Plan, make_plan
+from flow_core.client._refresh import config_of, refresh
+from flow_core.client._session import Session
+from flow_core.client._submit import create_volume, submit
+from flow_core.client._task import Task
+from flow_core.errors import CapabilityError, FlowError, NotFoundError
+from flow_core.types import Identity, Offer, OfferRequest, TaskConfig, Volume, VolumeSpec
+
+if TYPE_CHECKING:
+    import sys
+
+    if sys.version_info >= (3, 11):
+        from typing import Unpack
+    else:
+        from typing_extensions import Unpack
+
+    from flow_core.client._fields import TaskFields
+    from flow_core.faces import Provider
+    from flow_core.journal import TaskRow
+
+Command = str | Sequence[str] | TaskConfig
+
+
+class Flow:
+    """One use of Flow: its settings, journal and opened providers. Safe beside any number of others.
+
+    ``cwd``: where relative paths and the project's settings are looked for. ``environ`` stands in for ``os.environ``.
+    ``overrides``: settings above all others.
+    """
+
+    def __init__(
+        self,
+        cwd: str | Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        overrides: Mapping[str, object] | None = None,
+    ) -> None:
+        self.session = Session(None if cwd is None else Path(cwd), environ, overrides)
+
+    def config(self, command: Command, /, **fields: Unpack[TaskFields]) -> TaskConfig:
+        """Return the validated config. Raises ConfigError with every problem.
+
+        ``command``: text for ``sh -c``, a sequence of arguments for no shell, or a whole config to change by ``fields``.
+        """
+        from flow_core.spec import merge, read_mapping, to_mapping
+
+        given: Mapping[str, Any]
+        if isinstance(command, TaskConfig):
+            given = merge(to_mapping(command), dict(fields))
+        else:
+            given = {"command": command if isinstance(command, str) else list(command), **fields}
+        return read_mapping(given, providers=self.provider_names())
+
+    def provider_names(self) -> list[str]:
+        """Return the names of the installed providers; imports none."""
+        return sorted(self.session.catalog.plugins("provider"))
+
+    def provider(self, name: str | None = None) -> Provider:
+        """Return the opened provider of a profile; without a name the default one."""
+        return self.session.provider(self.session.choose(name))
+
+    def plan(self, config: TaskConfig, priced: bool = False) -> Plan:
+        """Check a config against its provider without any side effect. Raises ConfigError with every problem."""
+        return make_plan(self.session, config, priced)
+
+    def submit(self, command: Command, /, **fields: Unpack[TaskFields]) -> Task:
+        """Submit a task and return at once, as ``subprocess.Popen``; the task outlives this process."""
+        return self.submit_plan(self.plan(self.config(command, **fields)))
+
+    def submit_plan(self, plan: Plan) -> Task:
+        """Submit what :meth:`plan` checked."""
+        return Task(self.session, submit(self.session, plan))
+
+    def run(self, command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]) -> Task:
+        """Submit a task, wait for its end and return it, as ``subprocess.run``.
+
+        Its output goes to this process's stdout and stderr unless ``stream`` is false; ``check`` raises TaskFailed when it
+        does not succeed.
+        """
+        from flow_core.client._output import standard_streams
+
+        task = self.submit(command, **fields)
+        if stream:
+            task.stream(*standard_streams())
+        task.wait(check=check)
+        return task
+
+    def task(self, name: str) -> Task:
+        """Find a task by id, unique id prefix, or name (the newest of that name). Raises NotFoundError."""
+        return Task(self.session, self.session.journal.find(name))
+
+    def tasks(self, limit: int | None = 20, states: Collection[str] | None = None, **only: Any) -> list[Task]:
+        """Return the newest tasks first; ``only``: ``name``, ``profile``, ``label``, ``since`` (UTC seconds)."""
+        rows: list[TaskRow] = self.session.journal.tasks(limit=limit, states=states, **only)
+        return [Task(self.session, row) for row in rows]
+
+    def refresh(self, tasks: Collection[str] | None = None) -> dict[str, FlowError]:
+        """Ask the providers about open tasks; returns the profiles that could not be asked, with the reason."""
+        return refresh(self.session, tasks)
+
+    def retry(self, name: str) -> Task:
+        """Submit the config of an earlier task again, as a new task."""
+        import attrs
+
+        row = self.session.journal.find(name)
+        config = attrs.evolve(config_of(row), idempotency_key=None, provider=row.profile)
+        return self.submit_plan(self.plan(config))
+
+    def offers(self, provider: str | None = None, request: OfferRequest | None = None) -> list[Offer]:
+        """List what the provider could give, cheapest first."""
+        return self.provider(provider).offers(request or OfferRequest())
+
+    def whoami(self, provider: str | None = None) -> Identity:
+        """Say whom the credentials stand for. Raises CapabilityError where there is nothing to log in to."""
+        face = self.provider(provider)
+        if "flow_auth_check" not in face.supports:
+            raise CapabilityError(f"{face.profile} needs no login")
+        return face.auth_check()
+
+    def volumes(self, provider: str | None = None) -> list[Volume]:
+        """List the volumes of a provider."""
+        return self.provider(provider).volumes()
+
+    def volume(self, name: str, provider: str | None = None) -> Volume:
+        """Find a volume by id or name. Raises NotFoundError."""
+        face = self.provider(provider)
+        for volume in face.volumes():
+            if name in (volume.id, volume.name):
+                return volume
+        raise NotFoundError(f"{face.profile} has no volume {name!r}", "flow volume list shows what there is")
+
+    def create_volume(
+        self, name: str, size_gb: int | None = None, provider: str | None = None, encrypted: bool = False
+    ) -> Volume:
+        """Create a volume; ``size_gb`` counts 10**9 bytes. Raises ConflictError when the name is taken."""
+        face = self.provider(provider)
+        create_volume(self.session, face.profile, VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted))
+        return self.volume(name, face.profile)
+
+    def delete_volume(self, name: str, provider: str | None = None) -> bool:
+        """Delete a volume and what is in it; nothing else in Flow ever does."""
+        volume = self.volume(name, provider)
+        return self.provider(provider).delete_volume(volume.id)

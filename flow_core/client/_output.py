@@ -1,0 +1,62 @@
+"""Copying a task's bytes to where a person or a program reads them."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from flow_core.types import LogChunk
+
+
+def copy(chunks: Iterable[LogChunk], out: BinaryIO, err: BinaryIO, secrets: Collection[str] = ()) -> None:
+    """Write each chunk where it belongs and flush it, secrets masked; stderr chunks to ``err``, all others to ``out``."""
+    from flow_core.secrets import Redactor
+
+    redactor = Redactor(secrets) if secrets else None
+    streams = {}
+    for chunk in chunks:
+        target = err if chunk.stream == "stderr" else out
+        data = chunk.data
+        if redactor is not None:
+            place = (chunk.attempt, chunk.rank, chunk.stream)
+            if place not in streams:
+                streams[place] = (redactor.stream(), target)
+            data = streams[place][0].feed(data)
+        target.write(data)
+        target.flush()
+    for stream, target in streams.values():
+        target.write(stream.flush())
+        target.flush()
+
+
+def standard_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Return this process's stdout and stderr as byte streams, also where they are a notebook's text streams."""
+    return _bytes_of(sys.stdout), _bytes_of(sys.stderr)
+
+
+def _bytes_of(stream: object) -> BinaryIO:
+    return cast("BinaryIO", getattr(stream, "buffer", None) or _TextSink(stream))
+
+
+class _TextSink(io.RawIOBase):
+    """Bytes into a text stream; what is not UTF-8 is shown as replacement characters."""
+
+    def __init__(self, text: object) -> None:
+        import codecs
+
+        self._text = text
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object) -> int:
+        raw = bytes(cast("bytes", data))
+        self._text.write(self._decoder.decode(raw))  # type: ignore[attr-defined]
+        return len(raw)
+
+    def flush(self) -> None:
+        self._text.flush()  # type: ignore[attr-defined]

@@ -1,0 +1,87 @@
+"""What one use of Flow holds open: settings, journal, plugins. Everything is opened when it is first needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flow_core.faces import Provider
+    from flow_core.journal import Journal
+    from flow_core.plugins import Catalog
+    from flow_core.plugins._host import Host
+    from flow_core.secrets import Store
+    from flow_core.settings import Profile, Settings
+
+
+class Session:
+    """Settings, journal, catalog and the providers opened so far; no process-wide state.
+
+    ``environ`` is read at construction; ``overrides`` are settings from the command line.
+    """
+
+    def __init__(
+        self,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        overrides: Mapping[str, object] | None = None,
+    ) -> None:
+        self.environ = dict(os.environ if environ is None else environ)
+        self.cwd = Path.cwd() if cwd is None else cwd
+        self._overrides = overrides
+        self._providers: dict[str, Provider] = {}
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The layered settings."""
+        from flow_core.settings import load
+
+        return load(self.cwd, self.environ, self._overrides)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal of this state folder."""
+        from flow_core.journal import Journal
+        from flow_core.settings import paths
+
+        return Journal(paths(self.environ).state_dir / "journal.db")
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The installed plugins that the settings allow."""
+        from flow_core.plugins import Catalog
+
+        return Catalog(self.environ, self.settings.allowed_plugins)
+
+    @cached_property
+    def host(self) -> Host:
+        """The host plugins."""
+        from flow_core.plugins._host import Host
+
+        return Host(self.catalog)
+
+    def choose(self, requested: str | None, in_config: str | None = None) -> Profile:
+        """Return the profile to use; never a guess among several."""
+        from flow_core.settings import choose
+
+        return choose(self.settings, requested, in_config, sorted(self.catalog.plugins("provider")))
+
+    def provider(self, profile: Profile | str) -> Provider:
+        """Return the opened provider of a profile."""
+        chosen = self.choose(profile) if isinstance(profile, str) else profile
+        if chosen.name not in self._providers:
+            from flow_core.faces import open_provider
+
+            self._providers[chosen.name] = open_provider(self.catalog, self.host, chosen)
+        return self._providers[chosen.name]
+
+    @cached_property
+    def secret_stores(self) -> Sequence[Store]:
+        """The stores that are asked for a secret, in order."""
+        from flow_core.secrets import standard_stores
+        from flow_core.settings import paths
+
+        return standard_stores(paths(self.environ).config_dir)

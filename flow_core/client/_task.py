@@ -1,0 +1,211 @@
+"""The handle of a submitted task."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+from flow_core.client._logs import STREAMS, open_nodes, read_log
+from flow_core.client._refresh import config_of, refresh
+from flow_core.errors import NotFoundError, TaskFailed, TaskLostError, UnavailableError
+from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskConfig, TaskRef, parse_ref
+
+if TYPE_CHECKING:
+    from flow_core.client._session import Session
+    from flow_core.faces import Provider
+    from flow_core.journal import TaskRow
+    from flow_core.types import ShellSession
+
+TIMED_OUT_STATUS, CANCELLED_STATUS = 124, 130
+
+
+def exit_status(row: TaskRow) -> int:
+    """Return what a command that waits for this task exits with.
+
+    The task's own exit code; 124 when its time limit ended it, 130 when it was cancelled before it had one.
+    Raises TaskLostError when nobody knows how it ended.
+    """
+    if row.state == "lost":
+        raise TaskLostError(f"{row.id} is lost: {row.reason}", f"run it again: flow retry {row.id}")
+    if row.state == "timed_out":
+        return TIMED_OUT_STATUS
+    if row.exit_code is not None:
+        return row.exit_code
+    return {"succeeded": 0, "cancelled": CANCELLED_STATUS}.get(row.state, 1)
+
+
+class Task:
+    """A submitted task. It outlives this object and this process; :meth:`Flow.task` finds it again."""
+
+    def __init__(self, session: Session, row: TaskRow) -> None:
+        self._session = session
+        self._row = row
+
+    def __repr__(self) -> str:
+        return f"<Task {self.id} {self.name!r} {self._row.state}>"
+
+    @property
+    def id(self) -> str:
+        """The id: sorts by age."""
+        return self._row.id
+
+    @property
+    def name(self) -> str:
+        """The name: config's, else made from the command."""
+        return self._row.name
+
+    @property
+    def row(self) -> TaskRow:
+        """What the journal holds, as of the last refresh."""
+        return self._row
+
+    @property
+    def config(self) -> TaskConfig:
+        """What was asked for."""
+        return config_of(self._row)
+
+    def refresh(self) -> TaskRow:
+        """Ask the provider, unless the end is known, and return what the journal then holds."""
+        if not self.is_final:
+            refresh(self._session, [self.id])
+            self._row = self._session.journal.task(self.id)
+        return self._row
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the end is known; asks nobody."""
+        return self._row.state in FINAL_STATES
+
+    @property
+    def status(self) -> str:
+        """The state now: pending, provisioning, running, succeeded, failed, cancelled, timed_out, preempted or lost."""
+        return self.refresh().state
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code (128 + N for signal N), or None while there is none."""
+        return self.refresh().exit_code
+
+    @property
+    def reason(self) -> str:
+        """One line on why it is in its state."""
+        return self.refresh().reason
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """The tries so far, each with its nodes."""
+        self.refresh()
+        return self._session.journal.attempts(self.id)
+
+    def wait(self, timeout: float | None = None, check: bool = False) -> int:
+        """Wait for the end and return the exit status (see :func:`exit_status`).
+
+        Raises TimeoutError after ``timeout`` seconds (the task goes on), TaskLostError, and with ``check`` TaskFailed when
+        the task did not succeed.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for _ in self.logs(follow=True, streams=(), deadline=deadline):
+            pass
+        self._until_final(deadline)
+        if check and self._row.state != "succeeded":
+            raise TaskFailed(f"{self.id} {self._row.state}: {self._row.reason}", task_exit_code=self._row.exit_code)
+        return exit_status(self._row)
+
+    def _until_final(self, deadline: float | None) -> None:
+        """Poll the provider until the end; at once where the log has told it."""
+        from flow_core.waiting import Backoff
+
+        facts = self._session.provider(self._row.profile).facts
+        backoff = Backoff(min(facts.min_poll_seconds, 1.0), 30.0)
+        while self.refresh().state not in FINAL_STATES:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError(f"{self.id} is still {self._row.state}")
+            time.sleep(backoff.next() if left is None else min(backoff.next(), left))
+
+    def cancel(self, grace: float | None = None) -> bool:
+        """End the task: stop signal, ``grace`` seconds (default: the config's), then by force. False when it had ended."""
+        if self.refresh().state in FINAL_STATES:
+            return False
+        journal = self._session.journal
+        journal.request_cancel(self.id, time.time())
+        if self._row.ref is None:
+            refresh(self._session, [self.id])
+            return True
+        ref = parse_ref(self._row.ref)[2]
+        seconds = self.config.grace if grace is None else grace
+        going = self._session.provider(self._row.profile).cancel(ref, seconds)
+        self.refresh()
+        return going
+
+    def logs(
+        self,
+        follow: bool = False,
+        cursor: LogCursor | None = None,
+        ranks: Collection[int] | None = None,
+        streams: Collection[str] = STREAMS,
+        deadline: float | None = None,
+    ) -> Iterator[LogChunk]:
+        """Yield the log as bytes from ``cursor`` on; with ``follow`` until the end, or until ``deadline`` (monotonic)."""
+
+        return self.read(follow, cursor, ranks, streams, lambda: deadline)
+
+    def read(
+        self,
+        follow: bool,
+        cursor: LogCursor | None,
+        ranks: Collection[int] | None,
+        streams: Collection[str],
+        deadline: Callable[[], float | None],
+    ) -> Iterator[LogChunk]:
+        """As :meth:`logs`, with a deadline that may move while it is read; it is looked at about once a second."""
+
+        def closed() -> bool:
+            limit = deadline()
+            return limit is not None and time.monotonic() >= limit
+
+        start = LogCursor() if cursor is None else cursor
+        return read_log(self._session, self.id, start, follow, ranks, streams, closed)
+
+    def stream(self, out: BinaryIO, err: BinaryIO, follow: bool = True, redact: bool = True) -> None:
+        """Copy the log to ``out`` and ``err``, byte for byte except that values of the task's own secrets become ``***``."""
+        from flow_core.client._output import copy
+
+        copy(self.logs(follow=follow), out, err, self._secret_values() if redact else ())
+
+    def _secret_values(self) -> list[str]:
+        from flow_core.secrets import find
+
+        names = [ref.name for ref in self.config.secrets]
+        found = (find(name, self._session.secret_stores) for name in names)
+        return [secret.reveal() for secret in found if secret is not None]
+
+    def exec(self, command: Collection[str], rank: int = 0, tty: bool = False) -> ShellSession:
+        """Say how to run ``command`` beside the running task, with its environment: a local command line to start."""
+        provider, ref = self._on_node(rank)
+        for node, _ in open_nodes(provider, ref, [rank]):
+            return node.exec(rank, tuple(command), tty)
+        return provider.shell_exec(ref, rank, tuple(command), tty)
+
+    def get(self, path: str, rank: int = 0) -> Iterator[bytes]:
+        """Yield a file's bytes; a relative path starts at the task's working directory."""
+        provider, ref = self._on_node(rank)
+        for node, _ in open_nodes(provider, ref, [rank]):
+            return node.get(rank, path)
+        return provider.get_file(ref, rank, path)
+
+    def put(self, path: str, data: Iterator[bytes], mode: int = 0o644, rank: int = 0) -> int:
+        """Write a file and return its size in bytes; a relative path starts at the task's working directory."""
+        provider, ref = self._on_node(rank)
+        for node, _ in open_nodes(provider, ref, [rank]):
+            return node.put(rank, path, mode, data)
+        return provider.put_file(ref, rank, path, mode, data)
+
+    def _on_node(self, rank: int) -> tuple[Provider, TaskRef]:
+        row = self.refresh()
+        if not 0 <= rank < row.num_instances:
+            raise NotFoundError(f"{self.id} has no node {rank}", f"its nodes are 0 to {row.num_instances - 1}")
+        if row.ref is None:
+            raise UnavailableError(f"{self.id} is {row.state} and not on any machine yet", "wait until it runs")
+        return self._session.provider(row.profile), parse_ref(row.ref)[2]

@@ -1,0 +1,215 @@
+"""A provider as the rest of the program sees it: typed methods, checked answers, bounded calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from flow_core.errors import FlowError
+from flow_core.types import (
+    Identity,
+    LogChunk,
+    LogCursor,
+    NodeAccess,
+    Offer,
+    OfferRequest,
+    Problem,
+    ProviderFacts,
+    Resource,
+    ShellSession,
+    Submission,
+    TaskConfig,
+    TaskRef,
+    TaskReport,
+    Volume,
+    VolumeSpec,
+)
+
+if TYPE_CHECKING:
+    from flow_core.plugins._scope import Scope
+    from flow_core.types import AuthField
+
+T = TypeVar("T")
+
+_BOUNDS = {
+    "flow_auth_check": 15.0,
+    "flow_auth_fields": 5.0,
+    "flow_provision_check": 15.0,
+    "flow_provision_offers": 15.0,
+    "flow_provision_preview": 5.0,
+    "flow_provision_submit": 60.0,
+    "flow_provision_submit_many": 60.0,
+    "flow_provision_find": 30.0,
+    "flow_provision_status": 30.0,
+    "flow_provision_cancel": 30.0,
+    "flow_provision_release": 30.0,
+    "flow_resource_list": 30.0,
+    "flow_resource_delete": 30.0,
+    "flow_node_access": 10.0,
+    "flow_logs_read": 30.0,
+    "flow_shell_exec": 30.0,
+    "flow_shell_forward": 10.0,
+    "flow_files_get": 30.0,
+    "flow_volume_create": 120.0,
+    "flow_volume_list": 30.0,
+    "flow_volume_delete": 120.0,
+    "flow_volume_attach": 120.0,
+    "flow_volume_snapshot": 120.0,
+}
+"""Hook -> seconds after which its caller gets a TransientError; the call itself goes on in its thread."""
+
+
+class Provider:
+    """One opened provider. Every method raises CapabilityError before anything happens when its hook is missing."""
+
+    def __init__(self, scope: Scope, provider: str, profile: str) -> None:
+        self._scope = scope
+        self.provider = provider
+        self.profile = profile
+
+    @property
+    def supports(self) -> frozenset[str]:
+        """The hooks that this provider implements."""
+        return self._scope.supports
+
+    @cached_property
+    def facts(self) -> ProviderFacts:
+        """What is true of it whatever the account."""
+        if "flow_provider_facts" not in self.supports:
+            return ProviderFacts()
+        return self._typed("flow_provider_facts", self._scope.call("flow_provider_facts"), ProviderFacts)
+
+    def _call(self, hook: str, **arguments: Any) -> Any:
+        self._scope.require(hook)
+        if self.facts.prompt or hook not in _BOUNDS:
+            return self._scope.call(hook, **arguments)
+        from flow_core.waiting import bounded
+
+        return bounded(lambda: self._scope.call(hook, **arguments), _BOUNDS[hook], f"{self._scope.label} in {hook}")
+
+    def _typed(self, hook: str, answer: object, kind: type[T]) -> T:
+        if not isinstance(answer, kind):
+            raise self._scope.wrong_answer(hook, answer, kind.__name__)
+        return answer
+
+    def _listed(self, hook: str, answer: object, kind: type[T]) -> list[T]:
+        if not isinstance(answer, Iterable) or isinstance(answer, (str, bytes, Mapping)):
+            raise self._scope.wrong_answer(hook, answer, f"a sequence of {kind.__name__}")
+        return [self._typed(hook, item, kind) for item in answer]
+
+    def auth_check(self) -> Identity:
+        """Say whom the credentials stand for."""
+        return self._typed("flow_auth_check", self._call("flow_auth_check"), Identity)
+
+    def auth_fields(self) -> list[AuthField]:
+        """Name what ``flow login`` asks for."""
+        from flow_core.types import AuthField
+
+        return self._listed("flow_auth_fields", self._call("flow_auth_fields"), AuthField)
+
+    def check(self, config: TaskConfig) -> list[Problem]:
+        """Name what would keep ``config`` from running here."""
+        return self._listed("flow_provision_check", self._call("flow_provision_check", config=config), Problem)
+
+    def offers(self, request: OfferRequest) -> list[Offer]:
+        """List what could be had."""
+        return self._listed("flow_provision_offers", self._call("flow_provision_offers", request=request), Offer)
+
+    def preview(self, submission: Submission) -> Mapping[str, str]:
+        """Show what would be sent."""
+        return self._typed(
+            "flow_provision_preview", self._call("flow_provision_preview", submission=submission), Mapping
+        )
+
+    def submit(self, submission: Submission) -> TaskRef:
+        """Submit; idempotent by ``submission.request_id``. TransientError means that the outcome is unknown."""
+        return self._typed("flow_provision_submit", self._call("flow_provision_submit", submission=submission), TaskRef)
+
+    def find(self, request_ids: Sequence[str], since: float) -> dict[str, list[TaskRef]]:
+        """Return every reference of each request id, oldest first; ids that are surely unknown are absent."""
+        hook = "flow_provision_find"
+        answer = self._typed(hook, self._call(hook, request_ids=tuple(request_ids), since=since), Mapping)
+        return {name: self._listed(hook, refs, TaskRef) for name, refs in answer.items() if refs}
+
+    def status(self, refs: Sequence[TaskRef]) -> dict[TaskRef, TaskReport]:
+        """Report on many tasks; a reference the provider does not know is absent."""
+        hook = "flow_provision_status"
+        answer = self._typed(hook, self._call(hook, refs=tuple(refs)), Mapping)
+        return {self._typed(hook, ref, TaskRef): self._typed(hook, report, TaskReport) for ref, report in answer.items()}
+
+    def cancel(self, ref: TaskRef, grace_seconds: float) -> bool:
+        """End a task; False when it had ended."""
+        hook = "flow_provision_cancel"
+        return self._typed(hook, self._call(hook, ref=ref, grace_seconds=grace_seconds), bool)
+
+    def release(self, ref: TaskRef) -> bool:
+        """Give the machine of an ended task back."""
+        return self._typed("flow_provision_release", self._call("flow_provision_release", ref=ref), bool)
+
+    def resources(self) -> list[Resource]:
+        """List what the provider holds for us beside tasks."""
+        return self._listed("flow_resource_list", self._call("flow_resource_list"), Resource)
+
+    def delete_resource(self, id: str) -> bool:  # noqa: A002 - the contract's word
+        """Delete one of them; True when it was there."""
+        return self._typed("flow_resource_delete", self._call("flow_resource_delete", id=id), bool)
+
+    def node_access(self, ref: TaskRef) -> list[NodeAccess]:
+        """Say where the nodes are; empty while they are not up, or where the provider gives no access."""
+        if "flow_node_access" not in self.supports:
+            return []
+        return self._listed("flow_node_access", self._call("flow_node_access", ref=ref), NodeAccess)
+
+    def logs(self, ref: TaskRef, cursor: LogCursor, follow: bool) -> Iterator[LogChunk]:
+        """Yield the log from ``cursor`` on, where the provider reads logs itself."""
+        hook = "flow_logs_read"
+        return self._stream(hook, self._call(hook, ref=ref, cursor=cursor, follow=follow), LogChunk)
+
+    def shell_exec(self, ref: TaskRef, rank: int, command: Sequence[str], tty: bool) -> ShellSession:
+        """Say how to run ``command`` on a node."""
+        hook = "flow_shell_exec"
+        answer = self._call(hook, ref=ref, rank=rank, command=tuple(command), tty=tty)
+        return self._typed(hook, answer, ShellSession)
+
+    def shell_forward(self, ref: TaskRef, rank: int, port: int) -> tuple[str, int]:
+        """Make a task's port reachable from here; return (host, port)."""
+        hook = "flow_shell_forward"
+        return self._typed(hook, self._call(hook, ref=ref, rank=rank, port=port), tuple)
+
+    def get_file(self, ref: TaskRef, rank: int, path: str) -> Iterator[bytes]:
+        """Yield a file's bytes."""
+        hook = "flow_files_get"
+        return self._stream(hook, self._call(hook, ref=ref, rank=rank, path=path), bytes)
+
+    def put_file(self, ref: TaskRef, rank: int, path: str, mode: int, data: Iterator[bytes]) -> int:
+        """Write a file; return its size in bytes."""
+        hook = "flow_files_put"
+        return self._typed(hook, self._call(hook, ref=ref, rank=rank, path=path, mode=mode, data=data), int)
+
+    def create_volume(self, spec: VolumeSpec, request_id: str) -> Volume:
+        """Create a volume; idempotent by ``request_id``."""
+        return self._typed(
+            "flow_volume_create", self._call("flow_volume_create", spec=spec, request_id=request_id), Volume
+        )
+
+    def volumes(self) -> list[Volume]:
+        """List the volumes."""
+        return self._listed("flow_volume_list", self._call("flow_volume_list"), Volume)
+
+    def delete_volume(self, id: str) -> bool:  # noqa: A002 - the contract's word
+        """Delete a volume and what is in it; True when it was there."""
+        return self._typed("flow_volume_delete", self._call("flow_volume_delete", id=id), bool)
+
+    def _stream(self, hook: str, items: Iterable[object], kind: type[T]) -> Iterator[T]:
+        """Guard a stream: it fails while it is read, after every wrapper has returned."""
+        try:
+            for item in items:
+                yield self._typed(hook, item, kind)
+        except FlowError:
+            raise
+        except Exception as error:
+            raise self._scope.translate(hook, error) from error
+        finally:
+            close: Callable[[], None] = getattr(items, "close", lambda: None)
+            close()

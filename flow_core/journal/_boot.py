@@ -1,0 +1,17 @@
+"""Which run of this machine this is."""
+
+from __future__ import annotations
+
+import functools
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return what changes with each boot: the kernel's random id (proc(5)), elsewhere the second of the boot."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        import psutil
+
+        return f"{psutil.boot_time():.0f}"

@@ -1,0 +1,137 @@
+"""One connection to the journal's file: transactions, forks, damage, and errors that people can act on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from flow_core.journal import _file
+from flow_core.journal._faults import fault, is_damage
+from flow_core.journal._owner import Owner
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
+
+_OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
+_INHERITED: list[object] = []
+
+
+class Database:
+    """A journal's file, opened when it is first used; for any number of threads of this process.
+
+    ``quarantined`` is where a damaged journal went that this object met, else None. The new one is empty: what is
+    known elsewhere (task folders, providers) has to be recorded again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.quarantined: Path | None = None
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: _file.Identity | None = None
+        self._owners = path.parent / "owners"
+        self._owner = Owner(self._owners)
+        _watch_forks()
+        _OPEN.add(self)
+
+    def close(self) -> None:
+        """Close the file and end this process's hold on submissions it left unfinished."""
+        with self._lock:
+            self._disconnect()
+            self._owner.release()
+
+    def check(self) -> str:
+        """Read the whole file and return what is wrong with it, "" when nothing is; a damaged one is set aside."""
+        before = self.quarantined
+        found = self._guarded(self._find_damage)
+        if found:
+            self._guarded(self._set_aside)
+        return found or ("it was damaged" if self.quarantined != before else "")
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Return ``work`` of an open connection."""
+        return self._guarded(lambda: work(self._open()))
+
+    def _write(self, work: Callable[[sqlite3.Connection], T], full: bool = False) -> T:
+        """Return ``work`` in a transaction of its own. ``full`` has it on the disk before this returns.
+
+        ``work`` may be called again when the file turns out to have been replaced under it.
+        """
+        return self._guarded(lambda: self._transaction(work, full))
+
+    def _guarded(self, act: Callable[[], T]) -> T:
+        import sqlite3
+
+        with self._lock:
+            try:
+                try:
+                    return act()
+                except sqlite3.DatabaseError as error:
+                    if not is_damage(error):
+                        raise
+                self._set_aside()
+                return act()
+            except (sqlite3.Error, OSError) as error:
+                raise fault(error, self.path) from error
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T], full: bool) -> T:
+        while True:
+            db = self._open()
+            result = _commit(db, work, full)
+            # Set aside while we wrote: what was committed is in the old file, the new one must have it.
+            if _file.identity(self.path) == self._identity:
+                return result
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None and _file.identity(self.path) == self._identity:
+            return self._connection
+        self._disconnect()
+        self._connection, self._identity = _file.connect(self.path)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _find_damage(self) -> str:
+        self._open()
+        return _file.find_damage(self.path)
+
+    def _set_aside(self) -> None:
+        self._disconnect()
+        self.quarantined = _file.set_aside(self.path, _file.identity(self.path)) or self.quarantined
+
+    def _after_fork(self) -> None:
+        # SQLite forbids to use, and even to close, a connection in a child: it is kept, untouched.
+        _INHERITED.append(self._connection)
+        self._connection = None
+        self._lock = threading.RLock()
+        self._owner.forget()
+
+
+def _commit(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], full: bool) -> T:
+    if full:
+        db.execute("PRAGMA synchronous = FULL")
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        result = work(db)
+        db.execute("COMMIT")
+        return result
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        if full:
+            db.execute("PRAGMA synchronous = NORMAL")
+
+
+@functools.cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=lambda: [database._after_fork() for database in list(_OPEN)])

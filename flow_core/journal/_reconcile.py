@@ -1,0 +1,82 @@
+"""What the dead left behind: unfinished submissions, surplus ones, and whose turn it is to look."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from flow_core.journal import _owner
+from flow_core.journal._boot import boot_id
+from flow_core.journal._database import Database
+from flow_core.journal._rows import SubmissionRow
+from flow_core.journal._submissions import identity_of, select
+
+if TYPE_CHECKING:
+    import sqlite3
+
+_OPEN = "WHERE s.phase IN ('intent', 'calling')"
+
+
+class Reconciliation(Database):
+    """What another process began and will not end."""
+
+    def unfinished(self, profile: str | None = None) -> list[SubmissionRow]:
+        """Return undecided submissions whose owner is dead, oldest first. Removes the lock files of the dead."""
+        rows = self._read(lambda db: select(db, f"{_OPEN} ORDER BY s.intent_at"))
+        left = [row for row in rows if profile in (None, row.profile) and not self.owner_alive(row)]
+        self._guarded(lambda: _owner.sweep(self._owners))
+        return left
+
+    def owner_alive(self, row: SubmissionRow) -> bool:
+        """Say whether the process that works on this submission still holds its lock."""
+        return self._guarded(lambda: _owner.is_alive(self._owners, row.owner))
+
+    def claim(self, request_id: str) -> bool:
+        """Take over an undecided submission whose owner is dead; False when somebody else is at it, or it is decided."""
+        return self._write(lambda db: self._claim(db, request_id))
+
+    def duplicates(self, profile: str | None = None) -> list[SubmissionRow]:
+        """Return surplus submissions that are not known to be cancelled yet."""
+        query = "WHERE s.phase = 'duplicate' AND s.gave_up_at IS NULL ORDER BY s.intent_at"
+        return [row for row in self._read(lambda db: select(db, query)) if profile in (None, row.profile)]
+
+    def due_for_reconcile(self, profile: str, every: float = 10.0, at: float | None = None) -> bool:
+        """Say whether nobody looked for ``every`` seconds; True goes to one process, whose turn it then is.
+
+        Also true when the clock was set back, and on the first look since the machine booted: then the file is checked
+        too, since a power cut is what damages it. A check at each opening would cost more than all else.
+        """
+        now = time.time() if at is None else at
+        if not self._read(lambda db: _is_due(db, profile, every, now)):
+            return False
+        if self._read(lambda db: _meta(db, "boot_id")) != boot_id():
+            self.check()
+        return self._write(lambda db: _take_turn(db, profile, every, now))
+
+    def _claim(self, db: sqlite3.Connection, request_id: str) -> bool:
+        found = select(db, f"{_OPEN} AND s.request_id = ?", request_id)
+        if not found or _owner.is_alive(self._owners, found[0].owner):
+            return False
+        query = "UPDATE submissions SET pid = ?, boot_id = ?, owner = ? WHERE request_id = ?"
+        db.execute(query, (*identity_of(self._owner.name), request_id))
+        return True
+
+
+def _is_due(db: sqlite3.Connection, profile: str, every: float, now: float) -> bool:
+    last = _meta(db, f"reconciled:{profile}")
+    return last is None or not 0 <= now - float(last) < every or _meta(db, "boot_id") != boot_id()
+
+
+def _take_turn(db: sqlite3.Connection, profile: str, every: float, now: float) -> bool:
+    if not _is_due(db, profile, every, now):
+        return False
+    if _meta(db, "boot_id") != boot_id():
+        db.execute("DELETE FROM meta WHERE key LIKE 'reconciled:%'")
+    query = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    db.executemany(query, [("boot_id", boot_id()), (f"reconciled:{profile}", repr(now))])
+    return True
+
+
+def _meta(db: sqlite3.Connection, key: str) -> str | None:
+    found = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return found[0] if found else None

@@ -1,0 +1,19 @@
+"""Cursors in the two forms they have: core's records, and the runner's plain offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flow_core.types import LogCursor, Position
+
+Key = tuple[int, int, str]
+
+
+def to_offsets(cursor: LogCursor) -> dict[Key, int]:
+    """Return the runner's form of ``cursor``."""
+    return {key: position.offset for key, position in cursor.positions.items()}
+
+
+def from_offsets(offsets: Mapping[Key, int]) -> LogCursor:
+    """Return the cursor at the runner's ``offsets``."""
+    return LogCursor({key: Position(offset) for key, offset in offsets.items()})

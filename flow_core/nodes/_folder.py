@@ -1,0 +1,88 @@
+"""A node whose task folder this machine sees: everything is done in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from flow_core.errors import NotFoundError
+from flow_core.nodes import _files, _process
+from flow_core.nodes._cursor import from_offsets, to_offsets
+from flow_core.nodes._node import STREAMS
+from flow_core.nodes._report import at_home, report
+from flow_core.runner import reader
+from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
+
+
+class FolderNode:
+    """Reads and writes ``access.path``, also after a queue has put the folder away."""
+
+    def __init__(self, access: NodeAccess) -> None:
+        self._folder = Path(access.path)
+
+    def report(self) -> TaskReport | None:
+        """See :meth:`Node.report`."""
+        try:
+            return report(self._folder)
+        except NotFoundError:
+            return None
+
+    def read(
+        self,
+        cursor: LogCursor,
+        follow: bool = False,
+        ranks: Collection[int] | None = None,
+        streams: Collection[str] = STREAMS,
+        closed: Callable[[], bool] | None = None,
+    ) -> Iterator[LogChunk]:
+        """See :meth:`Node.read`."""
+        offsets = to_offsets(cursor)
+        pieces = at_home(self._folder, lambda place: reader.read(place, offsets, follow, ranks, streams, closed))
+        with closing(pieces):
+            for piece in pieces:
+                yield LogChunk(piece.attempt, piece.rank, piece.stream, piece.offset, piece.data, piece.time)
+
+    def tail(self, lines: int) -> LogCursor:
+        """See :meth:`Node.tail`."""
+        return from_offsets(at_home(self._folder, lambda place: reader.tail(place, lines)))
+
+    def since(self, moment: float) -> LogCursor:
+        """See :meth:`Node.since`."""
+        return from_offsets(at_home(self._folder, lambda place: reader.since(place, moment)))
+
+    def cancel(self, grace_seconds: float) -> bool:
+        """See :meth:`Node.cancel`."""
+        return _process.cancel(self._folder, grace_seconds)
+
+    def signal(self, name: str) -> None:
+        """See :meth:`Node.signal`."""
+        _process.signal(self._folder, name)
+
+    def exec(self, rank: int, argv: Sequence[str], tty: bool = False) -> ShellSession:
+        """See :meth:`Node.exec`; a terminal is the caller's own."""
+        return at_home(self._folder, lambda place: _process.session(place, rank, argv))
+
+    def put(self, source: Path, target: str) -> int:
+        """See :meth:`Node.put`."""
+        return _files.copy(source, self._path(target))
+
+    def get(self, source: str, target: Path) -> int:
+        """See :meth:`Node.get`."""
+        return _files.copy(self._path(source), target)
+
+    def forward(self, port: int) -> tuple[str, int]:
+        """See :meth:`Node.forward`: the port is on this machine already."""
+        return "127.0.0.1", port
+
+    def close(self) -> None:
+        """See :meth:`Node.close`: nothing is held."""
+
+    def _path(self, name: str) -> Path:
+        return at_home(self._folder, _existing) / os.path.expanduser(name)
+
+
+def _existing(folder: Path) -> Path:
+    folder.stat()
+    return folder

@@ -1,0 +1,84 @@
+"""What core does with a node, whichever way it is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from flow_core.errors import CapabilityError
+from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
+
+STREAMS = ("stdout", "stderr")
+
+
+class Node(Protocol):
+    """A task's folder on a machine. Errors: TransientError when the machine cannot be reached now, NotFoundError without a folder."""
+
+    def report(self) -> TaskReport | None:
+        """Return what the folder says; None when the machine has no such folder (yet)."""
+        ...
+
+    def read(
+        self,
+        cursor: LogCursor,
+        follow: bool = False,
+        ranks: Collection[int] | None = None,
+        streams: Collection[str] = STREAMS,
+        closed: Callable[[], bool] | None = None,
+    ) -> Iterator[LogChunk]:
+        """Yield the bytes from ``cursor`` on, and with ``follow`` what comes, until the task is final.
+
+        ``closed`` is asked at least once a second; the stream ends soon after it says so. Closing the iterator
+        releases what it holds. At most one chunk is in memory.
+        """
+        ...
+
+    def tail(self, lines: int) -> LogCursor:
+        """Return where the last ``lines`` lines of each stream begin."""
+        ...
+
+    def since(self, moment: float) -> LogCursor:
+        """Return where what was written at ``moment`` (UTC seconds) or later begins."""
+        ...
+
+    def cancel(self, grace_seconds: float) -> bool:
+        """Have the task end: True when it will, False when it had ended."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Send a signal (``INT``, ``USR1``) to the task's command."""
+        ...
+
+    def exec(self, rank: int, argv: Sequence[str], tty: bool = False) -> ShellSession:
+        """Return what to start here to run ``argv`` in the environment of ``rank``."""
+        ...
+
+    def put(self, source: Path, target: str) -> int:
+        """Copy a local file to ``target`` (relative: in the task's folder), by rename; return its bytes."""
+        ...
+
+    def get(self, source: str, target: Path) -> int:
+        """Copy the node's file ``source`` (relative: in the task's folder) here, by rename; return its bytes."""
+        ...
+
+    def forward(self, port: int) -> tuple[str, int]:
+        """Return the local (host, port) that reaches the node's ``port`` on its loopback."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; the task is not touched. A second call does nothing."""
+        ...
+
+
+def open_node(access: NodeAccess) -> Node:
+    """Return the node behind ``access``; no connection is made yet. Raises CapabilityError for a kind with no access."""
+    if access.kind == "folder":
+        from flow_core.nodes._folder import FolderNode
+
+        return FolderNode(access)
+    if access.kind == "ssh":
+        from flow_core.nodes._ssh import SshNode
+
+        return SshNode(access)
+    raise CapabilityError(f"rank {access.rank} has no way in (access kind {access.kind!r})", "use what its provider offers itself")

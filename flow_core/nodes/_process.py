@@ -1,0 +1,98 @@
+"""The runner's processes on this machine: start them, ask them for things."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from flow_core import runner
+from flow_core.errors import ConfigError, StateError
+from flow_core.nodes._report import at_home
+from flow_core.runner import control, process, record
+from flow_core.types import ShellSession
+
+# The shell is gone at once and init reaps the runner, whatever becomes of us. It ignores SIGINT then; what it starts does not.
+_DETACHED = '"$@" >/dev/null & echo $!'
+
+
+def spawn(folder: Path, rank: int) -> None:
+    """Start the runner of one rank of a staged task, detached: in its own session, without any of our descriptors.
+
+    Does nothing while that rank's runner lives or when the task has ended. A rank whose runner was killed is taken
+    over by the new one, never started a second time in an attempt. Raises StateError when it cannot be started.
+    """
+    fd = os.open(folder / f".runner.{rank}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        if record.read_final(str(folder)) is None and not _lives(os.pread(fd, 256, 0)):
+            pid = _detach(runner.command("run", str(folder), str(rank)))
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, _identity(pid), 0)
+    finally:
+        os.close(fd)
+
+
+def _detach(argv: Sequence[str]) -> int:
+    try:
+        done = subprocess.run(
+            ["/bin/sh", "-c", _DETACHED, "flow", *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise StateError(f"the runner cannot be started: {error}", "try again when the machine has room") from error
+    return int(done.stdout)
+
+
+def _identity(pid: int) -> bytes:
+    found = process.stat(pid)
+    return f"{process.host()} {process.boot_id()} {pid} {found.started if found else 0}".encode()
+
+
+def _lives(identity: bytes) -> bool:
+    words = identity.decode().split()
+    if len(words) != 4:
+        return False
+    if words[0] != process.host():
+        return True  # of another machine that shares the folder: not ours to judge
+    return words[1] == process.boot_id() and process.is_alive(int(words[2]), int(words[3]))
+
+
+def cancel(folder: Path, grace_seconds: float) -> bool:
+    """Ask the task to end: True when it will, False when it had ended. Raises NotFoundError when there is no such task.
+
+    ``grace_seconds`` lie between the stop signal and SIGKILL. A second call with less grace ends it sooner.
+    """
+    asked = at_home(folder, lambda place: control.request_cancel(str(place), grace_seconds))
+    if asked:
+        _wake(folder)
+    return asked
+
+
+def signal(folder: Path, name: str) -> None:
+    """Send a signal (``INT``) to the command of a task; nothing happens when it has ended. Raises ConfigError for a name unknown."""
+    try:
+        asked = at_home(folder, lambda place: control.request_signal(str(place), name))
+    except ValueError as error:
+        raise ConfigError(str(error), "name it as INT, USR1 or TERM") from error
+    if asked:
+        _wake(folder)
+
+
+def _wake(folder: Path) -> None:
+    """A wish needs somebody to fulfil it: runners of ours that were killed are started again."""
+    for path in folder.glob(".runner.*"):
+        spawn(folder, int(path.suffix[1:]))
+
+
+def session(folder: Path, rank: int, argv: Sequence[str]) -> ShellSession:
+    """Return what to start here to run ``argv`` in the environment of ``rank``."""
+    folder.stat()
+    return ShellSession(tuple(runner.command("exec", str(folder), str(rank), *argv)))

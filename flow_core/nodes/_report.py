@@ -1,0 +1,101 @@
+"""What a task's folder says, as records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flow_core.errors import NotFoundError
+from flow_core.runner import record
+from flow_core.types import Attempt, NodeReport, TaskReport
+
+T = TypeVar("T")
+_LIVE = "tasks"
+
+
+def report(folder: Path) -> TaskReport:
+    """Return what the task's folder says now; right while it runs, after its end, and when its runner was killed.
+
+    Raises NotFoundError when there is no such task.
+    """
+    return parse_report(at_home(folder, _observe))
+
+
+def size(folder: Path) -> int:
+    """Return the number of nodes of the task. Raises NotFoundError when there is no such task."""
+    document = at_home(folder, _document)
+    count = document.get("num_instances")
+    return count if isinstance(count, int) else 1
+
+
+def locate(root: Path, request_id: str) -> Path | None:
+    """Return the folder of a task of a served ``root``, live or ended; None when the machine has none of that name."""
+    found = record.locate(str(root), request_id)
+    return None if found is None else Path(found)
+
+
+def at_home(folder: Path, look: Callable[[Path], T]) -> T:
+    """Return ``look(folder)``; a folder that a queue has put away meanwhile is looked up where it lies now."""
+    try:
+        return look(folder)
+    except FileNotFoundError:
+        moved = locate(folder.parent.parent, folder.name) if folder.parent.name == _LIVE else None
+    try:
+        return look(moved or folder)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no task folder {folder}", "see what there is with `flow status`") from None
+
+
+def parse_report(doc: Mapping[str, Any]) -> TaskReport:
+    """Read the runner's report; keys that are not known are left alone."""
+    return TaskReport(
+        state=doc["state"],
+        reason=doc.get("reason", ""),
+        attempts=tuple(_attempt(one) for one in doc.get("attempts", ())),
+        source=doc.get("source", "node"),
+        observed_at=doc.get("observed_at") or time.time(),
+    )
+
+
+def _observe(folder: Path) -> dict[str, Any]:
+    found = record.report(str(folder))
+    folder.stat()  # what was put away while it was looked at looks like a task that has not begun
+    return found
+
+
+def _document(folder: Path) -> Mapping[str, Any]:
+    found = record.read_json(str(folder / "bundle.json"))
+    if found is None:
+        folder.stat()
+    return found or {}
+
+
+def _attempt(doc: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        number=doc["number"],
+        state=doc["state"],
+        exit_code=doc.get("exit_code"),
+        signal=doc.get("signal"),
+        reason=doc.get("reason", ""),
+        started_at=doc.get("started_at"),
+        ended_at=doc.get("ended_at"),
+        nodes=tuple(_node(one) for one in doc.get("nodes", ())),
+        preempt_notice_at=doc.get("preempt_notice_at"),
+    )
+
+
+def _node(doc: Mapping[str, Any]) -> NodeReport:
+    return NodeReport(
+        rank=doc["rank"],
+        state=doc["state"],
+        exit_code=doc.get("exit_code"),
+        signal=doc.get("signal"),
+        name=doc.get("name"),
+        address=doc.get("address"),
+        ready=bool(doc.get("ready")),
+        started_at=doc.get("started_at"),
+        ended_at=doc.get("ended_at"),
+        reason=doc.get("reason", ""),
+    )

@@ -1,0 +1,154 @@
+"""Accept a task by making its folder: whole under another name, then one rename."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+
+from flow_core import bundle as bundles
+from flow_core.errors import ConfigError, StateError
+from flow_core.types import Bundle, Submission
+
+_NO_ENV: Mapping[str, str] = MappingProxyType({})
+# What flock gives on a file system that has no locks; the rename is atomic there too.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL})
+
+
+def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) -> Path:
+    """Make the task's folder ``root/<request_id>`` with everything in it and return it.
+
+    A second call with the same request, also at the same time from another process, changes nothing and returns the
+    same folder. ``env`` is the provider's own addition to the environment; the task's own variables win. What a killed
+    process had begun for this request is removed. Raises StateError when ``root`` cannot be written to.
+    """
+    folder = root / submission.request_id
+    if folder.is_dir():
+        return folder
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _claimed(root, submission.request_id):
+            _make(folder, submission.bundle, env)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StateError(f"cannot make the task's folder in {root}: {reason}", "free some space or choose another folder") from error
+    return folder
+
+
+def sweep(root: Path) -> list[str]:
+    """Remove what killed processes had begun to stage in ``root``; return the request ids."""
+    found = [entry.name[1:-4] for entry in root.glob(".*.new")] if root.is_dir() else []
+    return [request_id for request_id in found if _sweep(root, request_id)]
+
+
+def _sweep(root: Path, request_id: str) -> bool:
+    try:
+        with _claimed(root, request_id, wait=False):
+            shutil.rmtree(_unfinished(root / request_id), ignore_errors=True)
+            return True
+    except BlockingIOError:
+        return False
+
+
+def _unfinished(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.new")
+
+
+@contextmanager
+def _claimed(root: Path, request_id: str, wait: bool = True) -> Iterator[None]:
+    """Be the only process that stages this request; a dead one's claim ends with it."""
+    path = root / f".{request_id}.lock"
+    fd = _lock(path, wait)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def _lock(path: Path, wait: bool) -> int:
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _flock(fd, wait)
+            # The one before us unlinks its file: a lock on that one is no claim.
+            if _same_file(path, fd):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _flock(fd: int, wait: bool) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _same_file(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _make(folder: Path, bundle: Bundle, env: Mapping[str, str]) -> None:
+    if folder.is_dir():
+        return
+    new = _unfinished(folder)
+    shutil.rmtree(new, ignore_errors=True)
+    try:
+        new.mkdir(mode=0o700)
+        _fill(new, bundle, env)
+        _accept(new, folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+
+
+def _accept(new: Path, folder: Path) -> None:
+    try:
+        new.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _fill(folder: Path, bundle: Bundle, env: Mapping[str, str]) -> None:
+    if bundle.code is not None:
+        bundles.copy_files(Path(bundle.code), bundle.code_files, folder / "code")
+    for name, data in bundle.files.items():
+        _write(folder / "files" / _inside(name), data, 0o700)
+    if bundle.secrets.values:
+        _write(folder / "secrets", json.dumps(dict(bundle.secrets.values)).encode())
+    _write(folder / "bundle.json", json.dumps(_document(bundle, env)).encode())
+
+
+def _document(bundle: Bundle, env: Mapping[str, str]) -> dict[str, object]:
+    own = bundle.document.get("env")
+    return {**bundle.document, "env": {**env, **(own if isinstance(own, Mapping) else {})}}
+
+
+def _inside(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ConfigError(f"{name!r} is not a path inside the task's folder", "use a relative path without '..'")
+    return path
+
+
+def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+        file.write(data)

@@ -1,0 +1,96 @@
+"""Ending ranks: the stop signal to every process, then a grace, then SIGKILL until none is left."""
+
+import signal
+import time
+from typing import Callable, Dict, List, Set
+
+from . import tree
+from .loop import Loop
+from .rank import Rank
+from .witness import Witness
+
+# A watcher this young (seconds) may not have started the command yet, whose shell would swallow a signal.
+_YOUNG = 0.05
+_LOOK = 0.05
+_IDLE = 0.5
+# What a command leaves behind when it ends has no claim on a long grace (seconds).
+_LEFTOVER_GRACE = 5.0
+
+
+class _Stop:
+    """One rank that is being ended."""
+
+    def __init__(self, rank: Rank, number: int, deadline: float) -> None:
+        self.rank, self.number, self.deadline = rank, number, deadline
+        self.told: Set[int] = set()
+        self.looks = 0
+
+
+class Ending:
+    """Ends ranks, and what ended ranks have left behind; ``on_over`` is called when nothing is left."""
+
+    def __init__(self, loop: Loop, witness: Witness, on_over: Callable[[Rank], None]) -> None:
+        self._loop, self._witness, self._on_over = loop, witness, on_over
+        self._stops: Dict[Rank, _Stop] = {}
+
+    def stop(self, rank: Rank, state: str, reason: str, number: int, grace: float) -> None:
+        """End a live rank for a reason, which is on record before anything is done. Again with less grace: sooner."""
+        deadline = time.monotonic() + max(0.0, grace)
+        if rank in self._stops:
+            stop = self._stops[rank]
+            if deadline < stop.deadline:
+                stop.deadline = deadline
+                self._step(stop, again=False)
+            return
+        rank.append("r %s %s" % (state, reason))
+        stop = self._stops[rank] = _Stop(rank, number, deadline)
+        self._loop.at(max(time.monotonic(), rank.since + _YOUNG), lambda: self._step(stop))
+
+    def send(self, rank: Rank, number: int) -> None:
+        """Signal all processes of a live rank."""
+        if rank.live:
+            tree.send(tree.members(rank.tree()), number)
+
+    def tidy(self, rank: Rank) -> None:
+        """End what a rank that has ended left running: processes in the background, also in sessions of their own."""
+        stop = self._stops.get(rank)
+        if stop is None:
+            if not self._witness.leftovers(rank):
+                self._done(rank)
+                return
+            stop = self._stops[rank] = _Stop(rank, signal.SIGTERM, time.monotonic() + _LEFTOVER_GRACE)
+        self._step(stop, again=not stop.looks)
+
+    def _step(self, stop: _Stop, again: bool = True) -> None:
+        rank = stop.rank
+        if rank.over:
+            return
+        found = tree.members(rank.tree())
+        if rank.end is not None and not found:
+            self._done(rank)
+            return
+        self._send(stop, found)
+        stop.looks += 1
+        if again:
+            self._loop.after(self._pause(stop), lambda: self._step(stop))
+
+    def _send(self, stop: _Stop, found: List[int]) -> None:
+        if time.monotonic() >= stop.deadline:
+            # A stopped watcher would never write the end of the command.
+            tree.send(found, signal.SIGKILL)
+            if stop.rank.end is None and stop.rank.watcher:
+                tree.send([stop.rank.watcher], signal.SIGCONT)
+            return
+        tree.send([pid for pid in found if pid not in stop.told], stop.number)
+        stop.told.update(found)
+
+    def _pause(self, stop: _Stop) -> float:
+        left = stop.deadline - time.monotonic()
+        if stop.rank.end is not None or left <= 0 or stop.looks < 3:
+            return _LOOK if stop.looks < 200 else _IDLE
+        return min(_IDLE, left)
+
+    def _done(self, rank: Rank) -> None:
+        self._stops.pop(rank, None)
+        rank.over = True
+        self._on_over(rank)

@@ -1,0 +1,137 @@
+"""The environment and the place a rank runs in."""
+
+import json
+import os
+from typing import Dict, List, NamedTuple, Optional
+
+from .bundle import Bundle, BundleError
+from .record import Doc, write_file
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Place(NamedTuple):
+    """What all ranks of an attempt must agree on; ``gpus`` by rank, None = not ours to give."""
+
+    address: str
+    port: int
+    gpus: Optional[Dict[str, List[str]]]
+
+
+def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Place) -> Dict[str, str]:
+    """Everything a rank finds in its environment, and nothing else."""
+    env = {"PATH": _PATH}
+    env.update((name, os.environ[name]) for name in bundle.env_pass if name in os.environ)
+    env.update(bundle.env)
+    env.update(_secrets(folder, bundle))
+    if "HOME" not in env:
+        env["HOME"] = _home()
+    env.update(_rank(folder, bundle, attempt, rank, place))
+    if place.gpus is not None:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(place.gpus.get(str(rank), ()))
+    return env
+
+
+def _rank(folder: str, bundle: Bundle, attempt: int, rank: int, place: Place) -> Dict[str, str]:
+    nodes, number = str(bundle.num_instances), str(rank)
+    env = {
+        "FLOW_TASK_ID": bundle.task_id,
+        "FLOW_TASK_DIR": folder,
+        "FLOW_ATTEMPT": str(attempt),
+        "FLOW_NODE_RANK": number,
+        "FLOW_NUM_NODES": nodes,
+        "FLOW_NODE_IPS": _node_ips(bundle, place),
+        "FLOW_GPUS_PER_NODE": str(bundle.limits.gpu_count),
+        "MASTER_ADDR": place.address,
+        "MASTER_PORT": str(place.port),
+        "NODE_RANK": number,
+        "NNODES": nodes,
+    }
+    if bundle.processes_per_node == 1:
+        env.update(process_ranks(rank, bundle.num_instances, 1, 0))
+    return env
+
+
+def process_ranks(rank: int, nodes: int, per_node: int, local: int) -> Dict[str, str]:
+    """The variables that differ between the processes of one node."""
+    return {
+        "RANK": str(rank * per_node + local),
+        "WORLD_SIZE": str(nodes * per_node),
+        "LOCAL_RANK": str(local),
+    }
+
+
+def _node_ips(bundle: Bundle, place: Place) -> str:
+    """All addresses, in the order of ranks; only rank 0's where nobody has told the others."""
+    told = ",".join(bundle.node_ips) or os.environ.get("FLOW_NODE_IPS", "")
+    if told:
+        return told
+    local = place.address in ("127.0.0.1", "localhost", "::1")
+    return ",".join([place.address] * (bundle.num_instances if local else 1))
+
+
+def _home() -> str:
+    if "HOME" in os.environ:
+        return os.environ["HOME"]
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        return "/"
+
+
+def _secrets(folder: str, bundle: Bundle) -> Dict[str, str]:
+    """The secrets that go into the environment; those that are files are written (0600) where they belong."""
+    names: Dict[str, str] = bundle.secrets.get("names") or {}
+    files: Dict[str, str] = bundle.secrets.get("files") or {}
+    if not names and not files:
+        return {}
+    values = _read_secrets(folder)
+    missing = sorted({key for key in (*names.values(), *files.values()) if key not in values})
+    if missing:
+        raise BundleError("no value was delivered for the secret %s: submit the task again" % ", ".join(missing))
+    for path, key in files.items():
+        _write_secret(os.path.expanduser(path), values[key])
+    return {name: values[key] for name, key in names.items()}
+
+
+def _read_secrets(folder: str) -> Dict[str, str]:
+    try:
+        with open(folder + "/secrets", "rb") as file:
+            return {str(key): str(value) for key, value in json.loads(file.read()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _write_secret(path: str, value: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        write_file(path, value.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise BundleError("the secret file %s cannot be written (%s)" % (path, error.strerror)) from error
+
+
+def remove_secrets(folder: str, bundle: Optional[Bundle]) -> None:
+    """Remove what was delivered, and the files that were made of it."""
+    files: Doc = (bundle.secrets.get("files") or {}) if bundle else {}
+    for path in (folder + "/secrets", *map(os.path.expanduser, files)):
+        try:
+            os.unlink(path)
+        except OSError:
+            continue
+
+
+def working_dir(folder: str, bundle: Bundle) -> str:
+    """The folder the command starts in. Raises BundleError when it is not there."""
+    mode = bundle.code.get("mode") or "none"
+    if mode == "inplace":
+        base = str(bundle.code.get("root") or "/")
+    else:
+        base = folder + ("/code" if mode == "snapshot" else "/work")
+    if mode == "none":
+        os.makedirs(base, 0o700, exist_ok=True)
+    path = os.path.join(base, os.path.expanduser(bundle.working_dir or ""))
+    if not os.path.isdir(path):
+        raise BundleError("working_dir %s is not a folder on this machine: create it or name another one" % path)
+    return path

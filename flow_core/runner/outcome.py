@@ -1,0 +1,215 @@
+"""What exit records mean: the states and reasons of ranks, attempts and a task."""
+
+import functools
+import os
+import signal
+import time
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from . import process
+from .record import Doc, Exit, attempt_dir, attempts, read_exit, read_final, read_json
+
+# A record this old (seconds), whose processes are all gone, has nobody left who could complete it.
+_ABANDONED = 3.0
+_SETTLING = 0.25
+
+
+class Plan(NamedTuple):
+    """What must be known of a bundle to judge its attempts."""
+
+    task_id: str
+    request_id: str
+    ranks: int
+    retries: int
+
+
+def plan(bundle: Optional[Doc], folder: str) -> Plan:
+    """The plan of a bundle; a bundle that cannot be read has one rank and no retries."""
+    doc = bundle or {}
+    retry = doc.get("retry")
+    retries = retry.get("retries") if isinstance(retry, dict) else 0
+    ranks = doc.get("num_instances")
+    name = os.path.basename(folder)
+    return Plan(
+        str(doc.get("task_id") or name),
+        str(doc.get("request_id") or name),
+        ranks if isinstance(ranks, int) and ranks > 0 else 1,
+        retries if isinstance(retries, int) else 0,
+    )
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` for 9; the number where it has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def node(rank: int, found: Exit) -> Doc:
+    """The report of one rank."""
+    number, inferred = _signal(found)
+    state, reason = _judge(found, number, inferred)
+    doc: Doc = {
+        "rank": rank,
+        "state": state,
+        "exit_code": found.code,
+        "signal": number,
+        "reason": reason,
+        "started_at": found.began.epoch if found.began else None,
+        "ended_at": found.ended_at,
+        "ready": state == "running",
+        "name": found.began.host if found.began else None,
+    }
+    if inferred:
+        doc["signal_inferred"] = True
+    return doc
+
+
+def _signal(found: Exit) -> Tuple[Optional[int], bool]:
+    if found.signal is not None or found.code is None:
+        return found.signal, False
+    if 128 < found.code <= 128 + 64:  # a shell's way to say it; a command may also exit so by itself
+        return found.code - 128, True
+    return None, False
+
+
+def _judge(found: Exit, number: Optional[int], inferred: bool) -> Tuple[str, str]:
+    if not found.ended:
+        return ("running", "") if found.watcher is not None else ("pending", "")
+    if found.verdict is not None:
+        state, reason = found.verdict
+        return ("cancelled" if state == "stopped" else state), reason
+    if found.code == 0:
+        return "succeeded", "exit code 0"
+    if number is None:
+        return "failed", "exit code %s" % found.code
+    killed = "killed by signal %d (%s)" % (number, signal_name(number))
+    return "failed", "exit code %d: %s" % (found.code, killed) if inferred and found.code else killed
+
+
+def attempt(number: int, exits: Dict[int, Exit], ranks: int) -> Doc:
+    """The report of one attempt from the exit records of its ranks."""
+    nodes = [node(rank, exits.get(rank, Exit())) for rank in range(ranks)]
+    chosen = _chosen(nodes, exits)
+    state, reason = chosen["state"], chosen["reason"]
+    if state == "failed" and ranks > 1:
+        reason = "rank %d failed: %s" % (chosen["rank"], reason)
+    started = [n["started_at"] for n in nodes if n["started_at"] is not None]
+    ended = [n["ended_at"] for n in nodes if n["ended_at"] is not None]
+    over = all(exits.get(rank, Exit()).ended for rank in range(ranks))
+    return {
+        "number": number,
+        "state": state,
+        "exit_code": chosen["exit_code"] if over else None,
+        "signal": chosen["signal"] if over else None,
+        "reason": reason,
+        "started_at": min(started) if started else None,
+        "ended_at": max(ended) if over and ended else None,
+        "nodes": nodes,
+        "preempt_notice_at": None,
+        **({"signal_inferred": True} if over and chosen.get("signal_inferred") else {}),
+    }
+
+
+def _chosen(nodes: List[Doc], exits: Dict[int, Exit]) -> Doc:
+    """The rank that speaks for the attempt: one that still lives, else the first that did not succeed."""
+    live = [n for n in nodes if n["state"] in ("running", "pending")]
+    if live:
+        begun = any(n["state"] != "pending" for n in nodes)
+        return dict(live[0], state="running" if begun else "pending", reason="")
+    own = [n for n in nodes if n["state"] != "succeeded" and not stopped(exits[n["rank"]])]
+    bad = own or [n for n in nodes if n["state"] != "succeeded"]
+    return min(bad, key=_end) if bad else nodes[0]
+
+
+def _end(doc: Doc) -> Tuple[float, int]:
+    return doc["ended_at"] or 0.0, doc["rank"]
+
+
+def stopped(found: Exit) -> bool:
+    """Whether a rank ended only because another one had failed."""
+    return found.verdict is not None and found.verdict[0] == "stopped"
+
+
+def first_failure(doc: Doc) -> Optional[Doc]:
+    """The rank of an attempt whose end must end the others; None while none has failed."""
+    bad = [n for n in doc["nodes"] if n["state"] in ("failed", "timed_out", "cancelled", "lost", "preempted")]
+    return min(bad, key=_end) if bad else None
+
+
+def tries_again(done: List[Doc], retries: int) -> bool:
+    """Whether the last of these attempts, which has ended, is followed by another one."""
+    if done[-1]["state"] == "preempted":
+        return True
+    return done[-1]["state"] == "failed" and sum(a["state"] == "failed" for a in done) <= retries
+
+
+def task(intent: Plan, done: List[Doc], retry: bool = True) -> Doc:
+    """The report of a task from its attempts; ``retry=False`` ends it with the last one."""
+    state, reason = ("pending", "waiting to start") if not done else (done[-1]["state"], done[-1]["reason"])
+    if done and retry and tries_again(done, intent.retries):
+        state, reason = "pending", "attempt %d: %s; it is tried again" % (done[-1]["number"], reason)
+    return {
+        "schema": "flow.report/1",
+        "task_id": intent.task_id,
+        "request_id": intent.request_id,
+        "state": state,
+        "reason": reason,
+        "attempts": done,
+        "source": "node",
+        "observed_at": time.time(),
+    }
+
+
+def read_attempt(folder: str, number: int, ranks: int) -> Dict[int, Exit]:
+    """The exit records of all ranks of one attempt."""
+    return {rank: read_exit(attempt_dir(folder, number, rank) + "/exit") for rank in range(ranks)}
+
+
+def observe(folder: str) -> Doc:
+    """The report of a task that has no final one; nothing is written."""
+    bundle = read_json(folder + "/bundle.json")
+    if bundle is None:
+        os.stat(folder)
+    intent = plan(bundle, folder)
+    done = [attempt(number, _look(folder, number, intent.ranks), intent.ranks) for number in attempts(folder)]
+    return read_final(folder) or task(intent, done)
+
+
+def _look(folder: str, number: int, ranks: int) -> Dict[int, Exit]:
+    paths = {rank: attempt_dir(folder, number, rank) + "/exit" for rank in range(ranks)}
+    return {rank: _seen(read_exit(path), functools.partial(read_exit, path)) for rank, path in paths.items()}
+
+
+def _seen(found: Exit, read: Callable[[], Exit]) -> Exit:
+    """The record as it stands, or with the evidence of this machine that nobody will complete it."""
+    if gone(found) is None:
+        return found
+    time.sleep(_SETTLING)  # a second witness may be about to write what it saw
+    found = read()
+    why = gone(found)
+    return found._replace(verdict=("lost", why), ended_at=time.time()) if why else found
+
+
+REBOOTED = "lost: the machine was restarted (another boot id)"
+KILLED = "lost: its watcher and its command were killed, and nobody was left to see the exit code"
+
+
+def rebooted(found: Exit) -> bool:
+    """Whether the rank was started on this machine before its last restart, and had not ended then."""
+    began = found.began
+    here = began is not None and began.host == process.host() and began.boot != process.boot_id()
+    return here and found.watcher is not None and not found.ended
+
+
+def gone(found: Exit) -> Optional[str]:
+    """Why a rank that was started here can never end by itself; None where that is not proven."""
+    if found.ended or found.watcher is None or found.began is None or found.began.host != process.host():
+        return None
+    if rebooted(found):
+        return REBOOTED
+    young = time.time() - found.began.epoch < _ABANDONED
+    if young or process.session(found.watcher) or (found.task and process.is_alive(*found.task)):
+        return None
+    return KILLED

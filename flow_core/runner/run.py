@@ -1,0 +1,100 @@
+"""Running some ranks of one task in the foreground, as batch systems and other spawners want it."""
+
+import os
+import signal
+import time
+from typing import List, Optional
+
+from . import bundle as bundles
+from .bundle import Bundle, BundleError
+from .node import Node
+from .rank import Rank
+from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
+from .task import Task
+
+_TICK = 0.2  # seconds between two looks at the control files and at ranks that run elsewhere
+_CANNOT = 125
+
+
+class Run:
+    """Some ranks of one task."""
+
+    def __init__(self, folder: str, bundle: Bundle, ranks: List[int]) -> None:
+        self._folder, self._bundle, self._ranks = folder, bundle, ranks
+        self._over = False
+        self._asked: Optional[int] = None
+        self._node = Node(lambda task, rank, what: None)
+        self._task = Task(self._node, folder, bundle, ranks, None, self._final)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._ask)
+
+    def _final(self, task: Task, doc: Doc) -> None:
+        self._over = True
+
+    def _ask(self, number: int, frame: object) -> None:
+        self._asked = number
+
+    def run(self) -> int:
+        """Run the ranks; the exit code of the first that did not succeed, else 0."""
+        self._task.resume()
+        while not self._over and not self._done_here():
+            self._node.loop.turn(time.monotonic() + _TICK)
+            self._obey()
+            self._task.look()
+        return exit_code(self._folder, self._ranks)
+
+    def _obey(self) -> None:
+        number, self._asked = self._asked, None
+        if number is None:
+            return
+        if self._bundle.preempt_kind == "signal":
+            self._task.stop("preempted", "the platform took the machine back", number=self._bundle.limits.preempt_signal)
+        else:
+            self._task.stop("cancelled", "stopped by %s from the platform" % signal.Signals(number).name)
+
+    def _done_here(self) -> bool:
+        """Whether our ranks are over and no failure elsewhere can make them start again."""
+        ranks: List[Rank] = list(self._task.ranks.values())
+        return not self._bundle.retry.retries and bool(ranks) and all(rank.over for rank in ranks)
+
+
+def exit_code(folder: str, ranks: List[int]) -> int:
+    """The exit code of these ranks in the last attempt: of the first that did not succeed, else 0."""
+    last = attempts(folder)[-1:]
+    codes = [read_exit(attempt_dir(folder, number, rank) + "/exit").code for number in last for rank in ranks]
+    bad = [_CANNOT if code is None else code for code in codes if code != 0]
+    return bad[0] if bad else 0 if codes else _CANNOT
+
+
+def run(folder: str, ranks: List[int]) -> int:
+    """Run ``ranks`` of the task in ``folder`` (none given: the one that the bundle's environment variable names)."""
+    folder = os.path.abspath(folder)
+    try:
+        bundle = bundles.read(folder)
+        numbers = ranks or [_own_rank(bundle)]
+    except BundleError as error:
+        return _refuse(folder, str(error))
+    if read_final(folder) is None:
+        return Run(folder, bundle, numbers).run()
+    return exit_code(folder, numbers)
+
+
+def _own_rank(bundle: Bundle) -> int:
+    names = bundle.rank.get("names") or ()
+    for name in names:
+        if os.environ.get(str(name), "").isdigit():
+            return int(os.environ[str(name)])
+    if bundle.num_instances == 1:
+        return 0
+    raise BundleError("which rank is this? None is given, and none of these is set: %s" % ", ".join(names))
+
+
+def _refuse(folder: str, reason: str) -> int:
+    from . import outcome
+    from .record import read_json
+
+    os.write(2, b"flow: %s\n" % reason.encode())
+    if os.path.isdir(folder):
+        plan = outcome.plan(read_json(folder + "/bundle.json"), folder)
+        create_json(folder + "/final.json", dict(outcome.task(plan, []), state="failed", reason=reason))
+    return _CANNOT

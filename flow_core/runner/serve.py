@@ -1,0 +1,262 @@
+"""Serving one machine's queue: all tasks under a root, until nothing runs or waits for two seconds."""
+
+import bisect
+import fcntl
+import os
+import socket
+import time
+from typing import Dict, List, Optional
+
+from . import bundle as bundles
+from . import control, outcome
+from .bundle import Bundle, BundleError
+from .events import Events
+from .guardian import Guardian
+from .launch import command
+from .node import Node
+from .queue import bell_address
+from .rank import Rank
+from .record import Doc, attempts, done_dir, read_final, read_json, write_json
+from .slots import Claim, Slots, Waiting, claim, startable
+from .task import Task, finish
+
+_LINGER = float(os.environ.get("FLOW_RUNNER_LINGER", "2"))  # seconds
+_TICK = 1.0
+_FIRST_TICK = 0.2  # a server that lives shorter needs no guardian
+
+
+class Server:
+    """The queue of one root; the caller holds its lock."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._tasks = root + "/tasks"
+        self._folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._node = Node(self._say)
+        self._guardian = Guardian(self._node.witness, command("serve", root, "again"))
+        self._events = Events(root)
+        self._slots = Slots(root)
+        self._running: Dict[str, Task] = {}
+        self._waiting: List[Waiting] = []
+        self._known: Dict[str, Optional[Waiting]] = {}
+        self._scanned = -1
+        self._made: set[str] = set()
+        self._open_bell()
+
+    def _open_bell(self) -> None:
+        try:
+            os.unlink(self._root + "/bell")
+        except FileNotFoundError:
+            pass
+        self._bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._bell.bind(bell_address(self._root, self._folder))
+        self._bell.setblocking(False)
+        self._node.loop.watch(self._bell.fileno(), self._answer)
+
+    def run(self) -> None:
+        """Serve until there is nothing left to do."""
+        self._node.loop.after(_FIRST_TICK, self._tick)
+        self._scan()
+        while True:
+            self._fill()
+            self._events.flush()
+            leave = time.monotonic() + _LINGER
+            while not self._known:
+                self._node.loop.turn(leave)
+                if time.monotonic() >= leave and not self._known:
+                    if self._leave():
+                        return
+                    break
+            else:
+                self._node.loop.turn()
+
+    def _leave(self) -> bool:
+        """Stop listening, then look once more: a ring that was heard came before this look."""
+        self._node.loop.forget(self._bell.fileno())
+        os.unlink(self._root + "/bell")
+        self._bell.close()
+        self._scan()
+        if self._known:
+            self._open_bell()
+            return False
+        self._guardian.dismiss()
+        self._events.flush()
+        return True
+
+    def _tick(self) -> None:
+        """What nothing wakes us for: hand-made control files, rings that were lost, a guardian that was killed."""
+        self._node.loop.after(_TICK, self._tick)
+        if not self._known:
+            return
+        self._guardian.ensure()
+        for task in list(self._running.values()):
+            task.look()
+        if os.stat(self._tasks).st_mtime_ns != self._scanned:
+            self._scan()
+
+    def _answer(self) -> None:
+        while True:
+            try:
+                heard = self._bell.recv(65536).decode("utf-8", "replace").split()
+            except BlockingIOError:
+                return
+            for task in heard:
+                self._look_at(task)
+            if not heard:
+                self._scan()
+
+    def _scan(self) -> None:
+        self._scanned = os.stat(self._tasks).st_mtime_ns
+        for name in os.listdir(self._tasks):
+            if name not in self._known and not name.startswith("."):
+                self._admit(name)
+
+    def _look_at(self, name: str) -> None:
+        if name in self._running:
+            self._running[name].look()
+        elif name in self._known:
+            self._cancel_waiting(name)
+        elif os.sep not in name and not name.startswith("."):
+            self._admit(name)
+
+    def _admit(self, name: str) -> None:
+        """Take in a task's folder; one of that name that has ended already is not run again."""
+        folder = "%s/%s" % (self._tasks, name)
+        if not os.path.isdir(folder):
+            return
+        if os.path.isdir(done_dir(self._root, name)):
+            os.rename(folder, "%s/.%s.new" % (self._tasks, name))
+            return
+        final = read_final(folder)
+        if final is not None:
+            self._retire(name, final)
+            return
+        try:
+            bundle = bundles.read(folder)
+        except BundleError as error:
+            self._end(name, None, "failed", str(error))
+            return
+        self._slots.refresh()
+        if attempts(folder):
+            grant = (read_json(folder + "/grant.json") or {}).get("gpus")
+            self._start(name, bundle, self._slots.take(name, claim(bundle), grant))
+        else:
+            self._queue(name, bundle)
+
+    def _queue(self, name: str, bundle: Bundle) -> None:
+        wanted = claim(bundle)
+        why = self._slots.impossible(wanted)
+        if why:
+            self._end(name, bundle, "failed", why)
+            return
+        waiting = Waiting(-bundle.priority, bundle.created_at, name, wanted)
+        self._known[name] = waiting
+        bisect.insort(self._waiting, waiting)
+        self._cancel_waiting(name)
+
+    def _cancel_waiting(self, name: str) -> bool:
+        waiting = self._known.get(name)
+        if waiting is None or control.cancel_grace("%s/%s" % (self._tasks, name), 0.0) is None:
+            return False
+        self._waiting.remove(waiting)
+        self._end(name, self._bundle(name), "cancelled", "cancelled before it started")
+        return True
+
+    def _bundle(self, name: str) -> Optional[Bundle]:
+        try:
+            return bundles.read("%s/%s" % (self._tasks, name))
+        except BundleError:
+            return None
+
+    def _fill(self) -> None:
+        """Start what there is room for."""
+        while True:
+            chosen = startable(self._waiting, self._slots)
+            if chosen is None:
+                return
+            if not self._cancel_waiting(chosen.task):
+                self._waiting.remove(chosen)
+                self._launch(chosen.task, chosen.wanted)
+
+    def _launch(self, name: str, wanted: Claim) -> None:
+        folder = "%s/%s" % (self._tasks, name)
+        bundle = self._bundle(name)
+        if bundle is None:
+            self._end(name, None, "failed", "bundle.json can no longer be read")
+            return
+        gpus = self._slots.take(name, wanted)
+        if gpus:
+            write_json(folder + "/grant.json", {"gpus": gpus})
+        self._start(name, bundle, gpus)
+
+    def _start(self, name: str, bundle: Bundle, gpus: Optional[List[str]]) -> None:
+        folder = "%s/%s" % (self._tasks, name)
+        task = Task(self._node, folder, bundle, range(bundle.num_instances), gpus, self._on_final)
+        self._running[name] = task
+        self._known[name] = None
+        task.resume()
+
+    def _on_final(self, task: Task, doc: Doc) -> None:
+        self._running.pop(task.name, None)
+        self._slots.give_back(task.name)
+        self._retire(task.name, doc)
+
+    def _end(self, name: str, bundle: Optional[Bundle], state: str, reason: str) -> None:
+        """End a task that never started."""
+        folder = "%s/%s" % (self._tasks, name)
+        plan = outcome.plan(read_json(folder + "/bundle.json"), folder)
+        doc = dict(outcome.task(plan, []), state=state, reason=reason)
+        self._known[name] = None
+        try:
+            finish(folder, doc, bundle)
+        except OSError:
+            self._node.loop.after(_TICK, lambda: self._end(name, bundle, state, reason))
+            return
+        self._retire(name, doc)
+
+    def _retire(self, name: str, doc: Doc) -> None:
+        """Move a task that has ended out of the way."""
+        target = done_dir(self._root, name)
+        above = os.path.dirname(target)
+        if above not in self._made:
+            os.makedirs(above, 0o700, exist_ok=True)
+            self._made.add(above)
+        os.rename("%s/%s" % (self._tasks, name), target)
+        self._known.pop(name, None)
+        last = doc["attempts"][-1]["number"] if doc.get("attempts") else 0
+        self._events.add(name, last, "-", doc["state"])
+
+    def _say(self, task: Task, rank: Optional[Rank], what: str) -> None:
+        self._events.add(task.name, task.attempt, "-" if rank is None else str(rank.number), what)
+
+
+def serve(root: str, how: str = "") -> int:
+    """Serve a root; ``how`` is a descriptor that holds its lock, or "again" from a guardian. 0 in good order."""
+    lock = int(how) if how.isdigit() else None
+    _detach(lock)
+    if how == "again":
+        time.sleep(_FIRST_TICK)  # whatever ended the last one must not make this a busy loop
+    if lock is None:
+        lock = os.open(root + "/serve.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+    os.set_inheritable(lock, False)
+    Server(root).run()
+    return 0
+
+
+def _detach(lock: Optional[int]) -> None:
+    """Let go of what was inherited: session, folder, descriptors."""
+    try:
+        os.setsid()
+    except PermissionError:
+        pass  # it leads one already
+    os.chdir("/")
+    for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
+        if fd > 2 and fd != lock:
+            try:
+                os.close(fd)
+            except OSError:
+                continue

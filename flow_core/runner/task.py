@@ -1,0 +1,259 @@
+"""One task: its attempts one after the other, its ranks side by side, its end."""
+
+import os
+import time
+from typing import Callable, Dict, List, Optional, Sequence
+
+
+from . import control, outcome, places
+from .bundle import Bundle, BundleError
+from .environment import environment, remove_secrets, working_dir
+from .launch import command
+from .node import Node
+from .rank import Rank
+from .record import Doc, Exit, attempt_dir, attempts, create_json, read_exit
+from .watcher import PASSING
+
+_AGAIN = 1.0  # seconds until something that failed for want of room is tried again
+_NOTE_BYTES = 4096  # what a platform keeps of an exit note
+
+
+class Task:
+    """A task of which some ranks (``numbers``) run here; ``on_final`` is called once, with the final report."""
+
+    def __init__(
+        self,
+        node: Node,
+        folder: str,
+        bundle: Bundle,
+        numbers: Sequence[int],
+        gpus: Optional[List[str]],
+        on_final: Callable[["Task", Doc], None],
+    ) -> None:
+        self.folder, self.bundle = folder, bundle
+        self.name = os.path.basename(folder)
+        self.attempt = 0
+        self.ranks: Dict[int, Rank] = {}
+        self.past: List[Doc] = []
+        self.final: Optional[Doc] = None
+        self._node, self._numbers, self._gpus, self._on_final = node, numbers, gpus, on_final
+        self._plan = outcome.Plan(bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries)
+        self._resting_until = 0.0
+        self._beginning = False
+
+    def resume(self) -> None:
+        """Begin the first attempt, or go on where another process stopped."""
+        numbers = attempts(self.folder) or [self.bundle.first_attempt]
+        for number in numbers[:-1]:
+            exits = outcome.read_attempt(self.folder, number, self._plan.ranks)
+            self.past.append(outcome.attempt(number, exits, self._plan.ranks))
+        self._begin(numbers[-1])
+
+    def _begin(self, number: int) -> None:
+        if self.final is not None:
+            return
+        self.attempt = number
+        self.ranks = {rank: Rank(self.folder, number, rank) for rank in self._numbers}
+        # First all, then what follows from it: one that runs must not be taken for one that never started.
+        self._beginning = True
+        for rank in self.ranks.values():
+            self._start(rank, new=_make(rank.folder))
+        self._beginning = False
+        self.look()
+
+    def _start(self, rank: Rank, new: bool = False) -> None:
+        """Start a rank, or take it over where it was started before."""
+        if rank.end is not None or self.final is not None:
+            return
+        self._node.owners[rank] = self
+        if not new and self._node.witness.adopt(rank):
+            self._limit(rank)
+            return
+        try:
+            self._spawn(rank)
+        except BundleError as error:
+            self._node.witness.refuse(rank, "failed", str(error))
+        except OSError as error:
+            if error.errno in PASSING:
+                self._node.loop.after(_AGAIN, lambda: self._start(rank))
+            else:
+                self._node.witness.refuse(rank, "failed", "the command cannot be started: %s" % error.strerror)
+
+    def _spawn(self, rank: Rank) -> None:
+        place = places.place(self.folder, self.bundle, self.attempt, self._numbers, self._gpus)
+        if place is None:  # the process that runs rank 0 has not said it yet
+            self._node.loop.after(0.05, lambda: self._start(rank))
+            return
+        env = environment(self.folder, self.bundle, self.attempt, rank.number, place)
+        cwd = working_dir(self.folder, self.bundle)
+        if self._node.witness.start(rank, self._argv(), env, cwd):
+            self._node.say(self, rank, "started")
+            self._limit(rank)
+        else:
+            self._node.loop.after(0.05, lambda: self._start(rank))
+
+    def _argv(self) -> List[str]:
+        argv = self.bundle.argv
+        if self.bundle.processes_per_node > 1:
+            grace = "%g" % self.bundle.limits.grace
+            argv = command("spread", str(self.bundle.processes_per_node), grace, *argv)
+        if self.bundle.mounts:
+            argv = command("enter", self.folder, "--", *argv)
+        return argv
+
+    def _limit(self, rank: Rank) -> None:
+        limit = self.bundle.limits.time_limit
+        if limit is not None and rank.end is None:
+            self._node.loop.at(rank.since + limit, lambda: self._expire(rank, limit or 0.0))
+
+    def _expire(self, rank: Rank, limit: float) -> None:
+        self._stop(rank, "timed_out", "time limit of %g s reached" % limit)
+
+    def _stop(self, rank: Rank, state: str, reason: str, grace: Optional[float] = None, number: int = 0) -> None:
+        limits = self.bundle.limits
+        if rank.live:
+            wait = limits.grace if grace is None else grace
+            self._node.ending.stop(rank, state, reason, number or limits.stop_signal, wait)
+        elif rank.end is None and not rank.starting:
+            self._node.witness.refuse(rank, state, reason)
+
+    def stop(self, state: str, reason: str, grace: Optional[float] = None, number: int = 0) -> None:
+        """End what runs here, as ``state`` and for ``reason``, and start nothing more.
+
+        ``number`` is the signal to ask with, 0 = the task's own; ``grace`` None = the task's own, in seconds.
+        """
+        if self._resting_until:
+            self._finish(dict(self._report(retry=False), state=state, reason=reason))
+            return
+        for rank in list(self.ranks.values()):
+            self._stop(rank, state, reason, grace, number)
+
+    def never_ran(self, rank: Rank) -> None:
+        """A watcher ended before it started anything."""
+        rank.watcher = 0
+        self._node.loop.after(_AGAIN, lambda: self._start(rank))
+
+    def ended(self, rank: Rank) -> None:
+        """A rank has ended: the others are stopped if it failed."""
+        self._node.say(self, rank, "ended")
+        if not self._beginning:
+            self._stop_others()
+
+    def over(self) -> None:
+        """Nothing of one more rank is left: the attempt may be at its end."""
+        self.look()
+
+    def look(self) -> None:
+        """See what the control files and the ranks that run elsewhere ask for."""
+        if self._beginning:
+            return
+        self._obey()
+        self._stop_others()
+        if self.final is None and self.ranks and all(rank.over for rank in self.ranks.values()):
+            self._close()
+
+    def _obey(self) -> None:
+        if self.final is not None:
+            return
+        for number in control.signals(self.folder):
+            for rank in self.ranks.values():
+                self._node.ending.send(rank, number)
+        grace = control.cancel_grace(self.folder, self.bundle.limits.grace)
+        if grace is not None:
+            self.stop("cancelled", "cancelled by request", grace)
+
+    def _exits(self) -> Dict[int, Exit]:
+        return {rank: self._exit(rank) for rank in range(self._plan.ranks)}
+
+    def _exit(self, number: int) -> Exit:
+        rank = self.ranks.get(number)
+        if rank is not None:
+            return rank.end or Exit(watcher=rank.watcher or None)
+        return read_exit(attempt_dir(self.folder, self.attempt, number) + "/exit")
+
+    def _stop_others(self) -> None:
+        if self._plan.ranks == 1 or not any(rank.end is None for rank in self.ranks.values()):
+            return
+        bad = outcome.first_failure(outcome.attempt(self.attempt, self._exits(), self._plan.ranks))
+        if bad is not None:
+            for rank in self.ranks.values():
+                self._stop(rank, "stopped", "rank %d %s; stopped" % (bad["rank"], _ending(bad)))
+
+    def _close(self) -> None:
+        """Everything of ours is over: repeat the attempt, or end the task, once all ranks everywhere have ended."""
+        exits = self._exits()
+        if not all(found.ended for found in exits.values()):
+            return
+        done = outcome.attempt(self.attempt, exits, self._plan.ranks)
+        self.past.append(done)
+        self.ranks = {}
+        if outcome.tries_again(self.past, self._plan.retries):
+            self._rest(done)
+        else:
+            self._finish(self._report(retry=False))
+
+    def _rest(self, done: Doc) -> None:
+        failed = sum(doc["state"] == "failed" for doc in self.past)
+        pause = self.bundle.retry.pause(failed) if failed else 0.0
+        self._resting_until = (done["ended_at"] or time.time()) + pause
+        self._node.say(self, None, "pending")
+        self._node.loop.after(self._resting_until - time.time(), self._wake)
+        self._obey()
+
+    def _wake(self) -> None:
+        if self.final is None:
+            self._resting_until = 0.0
+            self._begin(self.attempt + 1)
+
+    def _report(self, retry: bool) -> Doc:
+        return outcome.task(self._plan, self.past, retry)
+
+    def _finish(self, doc: Doc) -> None:
+        if self.final is None:
+            self.final = doc
+            self._write_final()
+
+    def _write_final(self) -> None:
+        assert self.final is not None
+        try:
+            finish(self.folder, self.final, self.bundle)
+        except OSError:
+            self._node.loop.after(_AGAIN, self._write_final)
+            return
+        self._on_final(self, self.final)
+
+
+def _make(folder: str) -> bool:
+    """Make a rank's folder; whether it was not there before."""
+    try:
+        os.makedirs(folder, 0o700)
+        return True
+    except FileExistsError:
+        return False
+
+
+def _ending(node: Doc) -> str:
+    return "failed with %s" % node["reason"] if node["state"] == "failed" else "ended: %s" % node["reason"]
+
+
+def finish(folder: str, doc: Doc, bundle: Optional[Bundle]) -> None:
+    """End a task with this report unless it has one, and remove its secrets. Raises OSError (no room)."""
+    create_json(folder + "/final.json", doc)
+    remove_secrets(folder, bundle)
+    control.acknowledge(folder)
+    if bundle is not None and bundle.exit_note:
+        _note(bundle.exit_note, doc)
+
+
+def _note(path: str, doc: Doc) -> None:
+    import json
+
+    short = {key: doc[key] for key in ("schema", "task_id", "request_id", "state", "reason")}
+    last = doc["attempts"][-1] if doc["attempts"] else {}
+    short.update((key, last.get(key)) for key in ("number", "exit_code", "signal"))
+    try:
+        # Not by rename: a platform watches the file that it made.
+        with open(path, "wb") as file:
+            file.write(json.dumps(short).encode()[:_NOTE_BYTES])
+    except OSError:
+        return

@@ -1,0 +1,86 @@
+"""Everything that would keep a task from running on this machine, named before it is submitted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from flow_core import Problem, TaskConfig, nodes
+from flow_core.types import InstanceType, format_size, parse_instance_type
+from flow_local._machine import Machine
+from flow_local._volumes import Volumes
+
+
+def instance(config: TaskConfig) -> InstanceType | None:
+    """Return what the instance type asks for per node; None when it says nothing."""
+    return parse_instance_type(config.instance_type) if config.instance_type else None
+
+
+def gpus_wanted(config: TaskConfig) -> tuple[str | None, int]:
+    """Return (kind or None for any, count) of the GPUs per node."""
+    asked = instance(config)
+    if asked is not None and not asked.is_cpu:
+        return asked.kind, asked.count or 1
+    return config.resources.gpu, config.resources.gpu_count or (1 if config.resources.gpu else 0)
+
+
+def cpus_wanted(config: TaskConfig) -> float | None:
+    """Return the cores per node, None for no claim."""
+    asked = instance(config)
+    if asked is not None and asked.is_cpu and asked.count:
+        return float(asked.count)
+    return config.resources.cpus
+
+
+def problems(config: TaskConfig, machine: Machine, volumes: Volumes, cwd: Path) -> Iterator[Problem]:
+    """Yield what is wrong with ``config`` here."""
+    yield from _resources(config, machine)
+    yield from _mounts(config, volumes, cwd)
+    yield from _volumes(config, volumes)
+
+
+def _resources(config: TaskConfig, machine: Machine) -> Iterator[Problem]:
+    kind, count = gpus_wanted(config)
+    there = [gpu for gpu in machine.gpus if kind in (None, "gpu", gpu.kind)]
+    if count * config.num_instances > len(there):
+        wanted = f"{count * config.num_instances} x {kind or 'gpu'}"
+        hint = "choose another provider, or leave out the GPUs"
+        yield Problem("instance_type", "NO_SUCH_MACHINE", f"{wanted} is more than this machine has ({machine.summary})", hint)
+    cpus = (cpus_wanted(config) or 0) * config.num_instances
+    if cpus > machine.cpus:
+        yield Problem("resources.cpus", "TOO_MANY_CPUS", f"{cpus:g} CPUs is more than this machine has ({machine.summary})")
+    memory = (config.resources.memory or 0) * config.num_instances
+    if memory > machine.memory:
+        asked = format_size(memory)
+        yield Problem("resources.memory", "TOO_MUCH_MEMORY", f"{asked} is more than this machine has ({machine.summary})")
+    if config.resources.gpu_memory and there and max(gpu.memory for gpu in there) < config.resources.gpu_memory:
+        asked = format_size(config.resources.gpu_memory)
+        yield Problem("resources.gpu_memory", "GPU_MEMORY", f"no GPU here has {asked} ({machine.summary})")
+
+
+def _mounts(config: TaskConfig, volumes: Volumes, cwd: Path) -> Iterator[Problem]:
+    if (config.mounts or config.volumes) and (reason := nodes.mounts_impossible()):
+        yield Problem("mounts", "NO_MOUNTS", f"this machine cannot give a task mounts of its own: {reason}")
+    for number, mount in enumerate(config.mounts):
+        path = f"mounts[{number}].source"
+        if mount.source.startswith("volume:"):
+            name = mount.source.removeprefix("volume:")
+            if not volumes.exists(name):
+                yield Problem(path, "NO_VOLUME", f"there is no volume {name!r}", f"flow volume create {name}")
+        elif "://" in mount.source:
+            yield Problem(path, "NO_SUCH_SOURCE", f"{mount.source} needs a result store plugin for its scheme")
+        elif not (cwd / Path(mount.source).expanduser()).exists():
+            yield Problem(path, "NO_FOLDER", f"{mount.source} does not exist", "create it, or correct the path")
+
+
+def _volumes(config: TaskConfig, volumes: Volumes) -> Iterator[Problem]:
+    for number, spec in enumerate(config.volumes):
+        path = f"volumes[{number}]"
+        if spec.encrypted:
+            yield Problem(f"{path}.encrypted", "NO_ENCRYPTION", "local volumes are plain folders and not encrypted")
+        if not spec.create and not volumes.exists(spec.name):
+            hint = "say create: true, give it a size, or run: flow volume create " + spec.name
+            yield Problem(f"{path}.name", "NO_VOLUME", f"there is no volume {spec.name!r}", hint)
+        if spec.size_gb is not None:
+            text = "local volumes are plain folders: the size is noted, not enforced"
+            yield Problem(f"{path}.size_gb", "NOT_ENFORCED", text, severity="warning")

@@ -1,0 +1,199 @@
+"""The provider ``local``: one folder a task, run by a supervisor that starts with the first task and ends after the last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import attrs
+
+from flow_core import (
+    NodeAccess,
+    NotFoundError,
+    Offer,
+    OfferRequest,
+    Problem,
+    ProviderFacts,
+    Submission,
+    TaskConfig,
+    TaskRef,
+    TaskReport,
+    Volume,
+    VolumeSpec,
+    hookimpl,
+    nodes,
+)
+from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
+from flow_core.settings import paths
+from flow_local import _check
+from flow_local._machine import Machine, cores, detect
+from flow_local._settings import LocalSettings
+from flow_local._volumes import Volumes
+
+PASSED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"),
+    *("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "LD_LIBRARY_PATH"),
+)
+"""The variables of the submitting shell that every task sees; ``pass_env`` adds more."""
+
+_FACTS = ProviderFacts(
+    shares_client_files=True,
+    dependencies=True,
+    multi_node=True,
+    separate_streams=True,
+    restarts_by_itself=True,
+    prompt=True,
+    min_poll_seconds=0.05,
+)
+
+
+class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
+    """Runs tasks as processes of this machine, in a queue without a daemon."""
+
+    Settings = LocalSettings
+
+    def __init__(self, settings: LocalSettings) -> None:
+        self._settings = settings
+        self._root = (settings.root or paths().state_dir / "local").expanduser()
+        self._volumes = Volumes(self._root)
+
+    @cached_property
+    def _machine(self) -> Machine:
+        return detect()
+
+    @hookimpl
+    def flow_provider_facts(self) -> ProviderFacts:
+        return _FACTS
+
+    @hookimpl
+    def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
+        if _claims_nothing(config):
+            return []
+        return list(_check.problems(config, self._machine, self._volumes, Path.cwd()))
+
+    @hookimpl
+    def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
+        machine = self._machine
+        kinds = sorted({gpu.kind for gpu in machine.gpus})
+        found = [self._offer(machine, kind) for kind in kinds or [""]]
+        wanted = request.resources.gpu
+        return [offer for offer in found if wanted in (None, offer.gpu)]
+
+    def _offer(self, machine: Machine, kind: str) -> Offer:
+        gpus = [gpu for gpu in machine.gpus if gpu.kind == kind]
+        return Offer(
+            instance_type=f"{len(gpus)}x{kind}" if gpus else f"{machine.cpus}xcpu",
+            gpu=kind,
+            gpu_count=len(gpus),
+            gpu_memory=min((gpu.memory for gpu in gpus), default=None),
+            cpus=machine.cpus,
+            memory=machine.memory,
+            total=1,
+            note="this machine",
+        )
+
+    @hookimpl
+    def flow_provision_submit(self, submission: Submission) -> TaskRef:
+        ref = TaskRef(submission.request_id)
+        if nodes.locate(self._root, ref.id) is None:
+            self._describe_machine(submission.config)
+            nodes.stage(self._root / "tasks", self._completed(submission), self._environment())
+        nodes.serve(self._root, ref.id)
+        return ref
+
+    def _completed(self, submission: Submission) -> Submission:
+        """Add to the bundle what only this provider knows: where volumes are and what the task claims."""
+        config, document = submission.config, dict(submission.bundle.document)
+        limits = document["limits"]
+        assert isinstance(limits, Mapping)
+        _, gpus = _check.gpus_wanted(config)
+        document["limits"] = {**limits, "cpus": _check.cpus_wanted(config), "gpu_count": gpus}
+        document["mounts"] = list(self._mounts(submission))
+        document["volumes"] = [spec.name for spec in config.volumes] + [
+            mount.source.removeprefix("volume:") for mount in config.mounts if mount.source.startswith("volume:")
+        ]
+        return attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, document=document))
+
+    def _mounts(self, submission: Submission) -> Iterator[Mapping[str, object]]:
+        mounts = submission.bundle.document["mounts"]
+        assert isinstance(mounts, Sequence)
+        for mount in mounts:
+            source = str(mount["source"])
+            if source.startswith("volume:"):
+                yield {**mount, "source": str(self._volumes.path(source.removeprefix("volume:")))}
+            elif source != mount["target"] or mount["read_only"]:
+                yield mount
+        for spec in submission.config.volumes:
+            source = str(self._volumes.path(spec.name))
+            yield {"source": source, "target": spec.target, "read_only": spec.read_only}
+
+    def _environment(self) -> dict[str, str]:
+        names = (*PASSED, *self._settings.pass_env)
+        return {name: os.environ[name] for name in names if name in os.environ}
+
+    def _describe_machine(self, config: TaskConfig) -> None:
+        """Tell the supervisor what there is to give out; GPUs are looked for when the first task asks for one."""
+        gpus = _check.gpus_wanted(config)[1] > 0
+        found: dict[str, object] = {"cpus": cores(), "max_tasks": self._settings.max_tasks or 4 * cores()}
+        if gpus or config.resources.memory:
+            found["memory"] = self._machine.memory
+        if gpus:
+            found["gpus"] = [{"id": gpu.id, "name": gpu.kind} for gpu in self._machine.gpus]
+        nodes.describe_machine(self._root, found)
+
+    @hookimpl
+    def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:  # noqa: ARG002
+        return {name: [TaskRef(name)] for name in request_ids if nodes.locate(self._root, name)}
+
+    @hookimpl
+    def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
+        nodes.serve(self._root)
+        reports = {ref: self._report(ref) for ref in refs}
+        return {ref: report for ref, report in reports.items() if report is not None}
+
+    def _report(self, ref: TaskRef) -> TaskReport | None:
+        for _ in range(3):  # the folder moves when the task ends
+            folder = nodes.locate(self._root, ref.id)
+            if folder is None:
+                return None
+            try:
+                return nodes.report(folder)
+            except FileNotFoundError:
+                continue
+        return None
+
+    @hookimpl
+    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> bool:
+        going = nodes.cancel(self._folder(ref), grace_seconds)
+        nodes.serve(self._root, ref.id)
+        return going
+
+    @hookimpl
+    def flow_node_access(self, ref: TaskRef) -> Sequence[NodeAccess]:
+        folder = self._folder(ref)
+        return [NodeAccess(rank=rank, kind="folder", path=str(folder)) for rank in range(nodes.size(folder))]
+
+    def _folder(self, ref: TaskRef) -> Path:
+        folder = nodes.locate(self._root, ref.id)
+        if folder is None:
+            raise NotFoundError(f"this machine has no task {ref.id}", f"its folder should be in {self._root}")
+        return folder
+
+    @hookimpl
+    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:
+        return self._volumes.create(spec, request_id)
+
+    @hookimpl
+    def flow_volume_list(self) -> Sequence[Volume]:
+        return self._volumes.list()
+
+    @hookimpl
+    def flow_volume_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
+        return self._volumes.delete(id)
+
+
+def _claims_nothing(config: TaskConfig) -> bool:
+    """Whether there is nothing to look at this machine for."""
+    return not (config.instance_type or config.mounts or config.volumes or any(attrs.astuple(config.resources)))

@@ -1,0 +1,24 @@
+"""What a profile of this provider may set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+
+@attrs.frozen
+class LocalSettings:
+    """Settings of the provider ``local``; every one has a default that needs no thought."""
+
+    root: Path | None = attrs.field(
+        default=None, metadata={"help": "Folder that holds tasks and volumes; default: `local` in Flow's state folder."}
+    )
+    max_tasks: int | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(attrs.validators.ge(1)),
+        metadata={"help": "Most tasks at once that claim no CPUs, memory or GPUs; default: 4 per core."},
+    )
+    pass_env: tuple[str, ...] = attrs.field(
+        default=(), converter=tuple, metadata={"help": "More variables of the submitting shell that tasks see."}
+    )
