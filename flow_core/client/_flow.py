@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flow_core.client._plan import Plan, make_plan
+from flow_core.client._preview import Code, code_of, preview
 from flow_core.client._refresh import config_of, refresh
 from flow_core.client._session import Session
 from flow_core.client._submit import create_volume, submit
@@ -69,6 +70,14 @@ class Flow:
     def plan(self, config: TaskConfig, priced: bool = False) -> Plan:
         """Check a config against its provider without any side effect. Raises ConfigError with every problem."""
         return make_plan(self.session, config, priced)
+
+    def code(self, plan: Plan) -> Code:
+        """Say how the code of a plan would reach the node, and which files."""
+        return code_of(self.session, plan)
+
+    def preview(self, plan: Plan) -> Mapping[str, str]:
+        """Return what the provider would send for a plan, name -> text, secrets masked; empty where it cannot say."""
+        return preview(self.session, plan)
 
     def submit(self, command: Command, /, **fields: Unpack[TaskFields]) -> Task:
         """Submit a task and return at once, as ``subprocess.Popen``; the task outlives this process."""

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 if TYPE_CHECKING:
+    from flow_core.secrets import RedactedStream, Redactor
     from flow_core.types import LogChunk
 
 
-def copy(chunks: Iterable[LogChunk], out: BinaryIO, err: BinaryIO, secrets: Collection[str] = ()) -> None:
+def copy(chunks: Iterable[LogChunk], out: BinaryIO, err: BinaryIO, redactor: Redactor | None = None) -> None:
     """Write each chunk where it belongs and flush it, secrets masked; stderr chunks to ``err``, all others to ``out``."""
-    from flow_core.secrets import Redactor
-
-    redactor = Redactor(secrets) if secrets else None
-    streams = {}
+    streams: dict[tuple[int, int, str], tuple[RedactedStream, BinaryIO]] = {}
     for chunk in chunks:
         target = err if chunk.stream == "stderr" else out
         data = chunk.data
-        if redactor is not None:
+        if redactor:
             place = (chunk.attempt, chunk.rank, chunk.stream)
             if place not in streams:
                 streams[place] = (redactor.stream(), target)
@@ -30,6 +30,18 @@ def copy(chunks: Iterable[LogChunk], out: BinaryIO, err: BinaryIO, secrets: Coll
     for stream, target in streams.values():
         target.write(stream.flush())
         target.flush()
+
+
+def write_file(target: Path, pieces: Iterable[bytes]) -> int:
+    """Write ``pieces`` to ``target``, whole or not at all, and return their size in bytes."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            size = sum(file.write(piece) for piece in pieces)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return size
 
 
 def standard_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -44,12 +44,16 @@ def make_plan(session: Session, config: TaskConfig, priced: bool = False) -> Pla
     price, price_note = _price(provider, config) if priced or config.max_price_per_hour is not None else (None, "")
     config = _ask_policies(session, config, profile, price)
     problems, unchecked = _check(provider, config, price)
+    if profile.gpu_substitute == "none" and any(p.path == "instance_type" and p.severity == "error" for p in problems):
+        config, note = _without_gpus(config)
+        problems, unchecked = _check(provider, config, price)
+        problems = [note, *problems]
     errors = [p for p in problems if p.severity == "error"]
     if errors:
         raise ConfigError(_summary(errors, profile), problems=errors)
     return Plan(
         config=config,
-        name=config.name or default_name(config),
+        name=config.name or default_name(config.command),
         profile=profile,
         provider=provider,
         warnings=tuple(p for p in problems if p.severity != "error"),
@@ -61,6 +65,14 @@ def make_plan(session: Session, config: TaskConfig, priced: bool = False) -> Pla
 def _summary(errors: list[Problem], profile: Profile) -> str:
     head = f"{len(errors)} problems" if len(errors) > 1 else "1 problem"
     return f"{head} with this task on {profile.name}"
+
+
+def _without_gpus(config: TaskConfig) -> tuple[TaskConfig, Problem]:
+    """Return the config without its claim on GPUs, and what to tell the user: the profile allows that."""
+    asked = config.instance_type or config.resources.gpu
+    resources = attrs.evolve(config.resources, gpu=None, gpu_count=0, gpu_memory=None)
+    note = Problem("instance_type", "GPU_SUBSTITUTE", f"there is no {asked} here: it runs without a GPU", severity="warning")
+    return attrs.evolve(config, instance_type=None, resources=resources), note
 
 
 def _with_defaults(config: TaskConfig, profile: Profile) -> TaskConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from flow_core.client._logs import STREAMS, open_nodes, read_log
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
+    from flow_core.secrets import Redactor
     from flow_core.types import ShellSession
 
 TIMED_OUT_STATUS, CANCELLED_STATUS = 124, 130
@@ -33,6 +35,14 @@ def exit_status(row: TaskRow) -> int:
     if row.exit_code is not None:
         return row.exit_code
     return {"succeeded": 0, "cancelled": CANCELLED_STATUS}.get(row.state, 1)
+
+
+def _passed(deadline: Callable[[], float | None]) -> Callable[[], bool]:
+    def passed() -> bool:
+        limit = deadline()
+        return limit is not None and time.monotonic() >= limit
+
+    return passed
 
 
 class Task:
@@ -146,10 +156,18 @@ class Task:
         ranks: Collection[int] | None = None,
         streams: Collection[str] = STREAMS,
         deadline: float | None = None,
+        tail: int | None = None,
+        since: float | None = None,
     ) -> Iterator[LogChunk]:
-        """Yield the log as bytes from ``cursor`` on; with ``follow`` until the end, or until ``deadline`` (monotonic)."""
+        """Yield the log as bytes from ``cursor`` on; with ``follow`` until the end, or until ``deadline`` (monotonic).
 
-        return self.read(follow, cursor, ranks, streams, lambda: deadline)
+        Instead of a cursor: the last ``tail`` lines of each stream, of what was written at ``since`` (UTC seconds) or later.
+        """
+        if tail is None and since is None:
+            return self.read(follow, cursor, ranks, streams, lambda: deadline)
+        from flow_core.client._tail import read_end
+
+        return read_end(self._session, self.id, follow, tail, since, ranks, streams, _passed(lambda: deadline))
 
     def read(
         self,
@@ -160,26 +178,21 @@ class Task:
         deadline: Callable[[], float | None],
     ) -> Iterator[LogChunk]:
         """As :meth:`logs`, with a deadline that may move while it is read; it is looked at about once a second."""
-
-        def closed() -> bool:
-            limit = deadline()
-            return limit is not None and time.monotonic() >= limit
-
         start = LogCursor() if cursor is None else cursor
-        return read_log(self._session, self.id, start, follow, ranks, streams, closed)
+        return read_log(self._session, self.id, start, follow, ranks, streams, _passed(deadline))
 
     def stream(self, out: BinaryIO, err: BinaryIO, follow: bool = True, redact: bool = True) -> None:
         """Copy the log to ``out`` and ``err``, byte for byte except that values of the task's own secrets become ``***``."""
         from flow_core.client._output import copy
 
-        copy(self.logs(follow=follow), out, err, self._secret_values() if redact else ())
+        copy(self.logs(follow=follow), out, err, self.redactor() if redact else None)
 
-    def _secret_values(self) -> list[str]:
-        from flow_core.secrets import find
+    def redactor(self) -> Redactor:
+        """Return what masks the values of the task's own secrets, as far as they are known here."""
+        from flow_core.secrets import Redactor, find
 
-        names = [ref.name for ref in self.config.secrets]
-        found = (find(name, self._session.secret_stores) for name in names)
-        return [secret.reveal() for secret in found if secret is not None]
+        found = (find(ref.name, self._session.secret_stores) for ref in self.config.secrets)
+        return Redactor(secret for secret in found if secret is not None)
 
     def exec(self, command: Collection[str], rank: int = 0, tty: bool = False) -> ShellSession:
         """Say how to run ``command`` beside the running task, with its environment: a local command line to start."""
@@ -188,19 +201,23 @@ class Task:
             return node.exec(rank, tuple(command), tty)
         return provider.shell_exec(ref, rank, tuple(command), tty)
 
-    def get(self, path: str, rank: int = 0) -> Iterator[bytes]:
-        """Yield a file's bytes; a relative path starts at the task's working directory."""
+    def get(self, path: str, target: Path, rank: int = 0) -> int:
+        """Copy a node's file to ``target``, by rename; return its size in bytes."""
         provider, ref = self._on_node(rank)
         for node, _ in open_nodes(provider, ref, [rank]):
-            return node.get(rank, path)
-        return provider.get_file(ref, rank, path)
+            return node.get(path, target)
+        from flow_core.client._output import write_file
 
-    def put(self, path: str, data: Iterator[bytes], mode: int = 0o644, rank: int = 0) -> int:
-        """Write a file and return its size in bytes; a relative path starts at the task's working directory."""
+        return write_file(target, provider.get_file(ref, rank, path))
+
+    def put(self, source: Path, path: str, rank: int = 0) -> int:
+        """Copy the file ``source`` to a node; return its size in bytes."""
         provider, ref = self._on_node(rank)
         for node, _ in open_nodes(provider, ref, [rank]):
-            return node.put(rank, path, mode, data)
-        return provider.put_file(ref, rank, path, mode, data)
+            return node.put(source, path)
+        with source.open("rb") as file:
+            mode = source.stat().st_mode & 0o777
+            return provider.put_file(ref, rank, path, mode, iter(lambda: file.read(1 << 20), b""))
 
     def _on_node(self, rank: int) -> tuple[Provider, TaskRef]:
         row = self.refresh()

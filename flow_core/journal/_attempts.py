@@ -7,7 +7,6 @@ provider's state. What the better witness leaves open, the other fills.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -16,6 +15,7 @@ from flow_core.types import FINAL_STATES, Attempt, NodeReport
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable, Mapping
 
 _TRUST = {"core": 0, "provider": 1, "store": 2, "node": 3}
 _PROGRESS = {"pending": 0, "provisioning": 1, "running": 2}
@@ -48,8 +48,7 @@ def merge(held: Mapping[int, Held], told: Iterable[Attempt], source: str) -> dic
 
 
 def _merge_attempt(old: Held | None, new: Held) -> Held:
-    if old is None:
-        return new
+    old = old or Held(attrs.evolve(new.attempt, nodes=()), new.source)
     ahead = _is_ahead(new.attempt, new.source, old.attempt, old.source)
     first, second = (new, old) if ahead else (old, new)
     nodes = _merge_nodes(first, second)
@@ -108,7 +107,7 @@ def read_attempts(db: sqlite3.Connection, task_id: str) -> dict[int, Held]:
         "FROM attempts WHERE task_id = ?"
     )
     rows = db.execute(query, (task_id,)).fetchall()
-    return {row[2]: Held(Attempt(*row[2:9], _nodes(row[1]), row[9]), row[0]) for row in rows}
+    return {row[2]: _held(*row) for row in rows}
 
 
 def write_attempt(db: sqlite3.Connection, task_id: str, request_id: str | None, held: Held) -> None:
@@ -136,6 +135,11 @@ def write_attempt(db: sqlite3.Connection, task_id: str, request_id: str | None, 
             json.dumps([attrs.asdict(node, filter=_is_said) for node in attempt.nodes]),
         ),
     )
+
+
+def _held(source: str, nodes: str, *fields: Any) -> Held:
+    names = ("number", "state", "exit_code", "signal", "reason", "started_at", "ended_at", "preempt_notice_at")
+    return Held(Attempt(nodes=_nodes(nodes), **dict(zip(names, fields, strict=True))), source)
 
 
 def _nodes(text: str) -> tuple[NodeReport, ...]:

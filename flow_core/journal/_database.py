@@ -6,8 +6,6 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from flow_core.journal import _file
@@ -16,6 +14,8 @@ from flow_core.journal._owner import Owner
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -132,6 +132,11 @@ def _commit(db: sqlite3.Connection, work: Callable[[sqlite3.Connection], T], ful
             db.execute("PRAGMA synchronous = NORMAL")
 
 
+def _after_fork() -> None:
+    for database in list(_OPEN):
+        database._after_fork()
+
+
 @functools.cache
 def _watch_forks() -> None:
-    os.register_at_fork(after_in_child=lambda: [database._after_fork() for database in list(_OPEN)])
+    os.register_at_fork(after_in_child=_after_fork)

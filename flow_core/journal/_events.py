@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flow_core.journal._database import Database
@@ -13,6 +12,7 @@ from flow_core.types import Event
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
 
 KEPT_SECONDS = 30 * 86400.0
 _TRIM_EVERY, _TRIM_AT_MOST = 256, 1024
@@ -38,10 +38,14 @@ class Events(Database):
     def events(self, task_id: str | None = None, after_seq: int = 0, limit: int = 1000) -> list[EventRow]:
         """Return the events after ``after_seq``, oldest first, of one task or of all."""
         mine = "task_id = ? AND" if task_id is not None else ""
-        query = f"SELECT seq, kind, at, task_id, attempt, rank, data FROM events WHERE {mine} seq > ? ORDER BY seq LIMIT ?"
+        columns = "seq, kind, at, task_id, attempt, rank, data"
+        query = f"SELECT {columns} FROM events WHERE {mine} seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - only our own words are put in
         values = (after_seq, limit) if task_id is None else (task_id, after_seq, limit)
         rows = self._read(lambda db: db.execute(query, values).fetchall())
-        return [EventRow(seq, Event(*rest, json.loads(data))) for seq, *rest, data in rows]
+        return [
+            EventRow(seq, Event(kind, at, task, attempt, rank, json.loads(text)))
+            for seq, kind, at, task, attempt, rank, text in rows
+        ]
 
 
 def record(db: sqlite3.Connection, event: Event) -> int:
@@ -50,10 +54,10 @@ def record(db: sqlite3.Connection, event: Event) -> int:
         "INSERT INTO events (at, task_id, kind, attempt, rank, data) VALUES (?, ?, ?, ?, ?, ?)",
         (event.at, event.task_id, event.kind, event.attempt, event.rank, _text(event)),
     ).lastrowid
-    assert added is not None
-    if added % _TRIM_EVERY == 0:
-        _trim(db, added, event.at - KEPT_SECONDS)
-    return added
+    seq = int(added or 0)
+    if seq % _TRIM_EVERY == 0:
+        _trim(db, seq, event.at - KEPT_SECONDS)
+    return seq
 
 
 def is_last(db: sqlite3.Connection, event: Event) -> bool:

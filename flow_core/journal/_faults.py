@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flow_core.errors import FlowError, StateError, TransientError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # SQLite's own constant texts (sqlite3ErrStr): the module of Python 3.10 gives no error codes.
 _DAMAGE = ("malformed", "not a database")

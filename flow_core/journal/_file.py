@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from flow_core.journal._faults import is_damage
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
 _BESIDE = ("-wal", "-shm", "-journal")
 _REMOTE = (
@@ -43,7 +43,7 @@ Identity = tuple[int, int]
 def identity(path: Path) -> Identity | None:
     """Return what tells this file from its successor of the same name; None when there is none."""
     try:
-        found = os.stat(path)
+        found = path.stat()
     except FileNotFoundError:
         return None
     if not stat.S_ISREG(found.st_mode):
@@ -131,7 +131,7 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     version = _schema.version_of(db)
     if version > len(_schema.MIGRATIONS):
         raise StateError(
-            f"the journal {path} was written by a newer Flow (version {version}, this one knows {len(_schema.MIGRATIONS)})",
+            f"the journal {path} was written by a newer Flow: version {version}, known {len(_schema.MIGRATIONS)}",
             "upgrade flow-core, or use the Flow that wrote it",
         )
     if not version:
@@ -163,7 +163,7 @@ def _make(path: Path) -> None:
             db.execute("PRAGMA journal_mode = WAL")
     finally:
         db.close()
-    os.rename(fresh, path)
+    fresh.rename(path)
     _sync(path.parent)
 
 
@@ -171,7 +171,7 @@ def _rename_away(path: Path) -> Path:
     kept = _free_name(path)
     for suffix in ("", *_BESIDE):
         with suppress(FileNotFoundError):
-            os.rename(f"{path}{suffix}", f"{kept}{suffix}")
+            Path(f"{path}{suffix}").rename(f"{kept}{suffix}")
     return kept
 
 

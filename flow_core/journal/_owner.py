@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import contextmanager, suppress
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 class Owner:

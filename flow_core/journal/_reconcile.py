@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from flow_core.journal import _owner
 from flow_core.journal._boot import boot_id
 from flow_core.journal._database import Database
-from flow_core.journal._rows import SubmissionRow
 from flow_core.journal._submissions import identity_of, select
 
 if TYPE_CHECKING:
     import sqlite3
+
+    from flow_core.journal._rows import SubmissionRow
 
 _OPEN = "WHERE s.phase IN ('intent', 'calling')"
 
@@ -32,7 +33,7 @@ class Reconciliation(Database):
         return self._guarded(lambda: _owner.is_alive(self._owners, row.owner))
 
     def claim(self, request_id: str) -> bool:
-        """Take over an undecided submission whose owner is dead; False when somebody else is at it, or it is decided."""
+        """Take over an undecided submission whose owner is dead; False when another is at it, or it is decided."""
         return self._write(lambda db: self._claim(db, request_id))
 
     def duplicates(self, profile: str | None = None) -> list[SubmissionRow]:
@@ -63,8 +64,9 @@ class Reconciliation(Database):
 
 
 def _is_due(db: sqlite3.Connection, profile: str, every: float, now: float) -> bool:
+    # A turn taken a moment "later" than now is another process's, read after our clock was: no sign of a changed clock.
     last = _meta(db, f"reconciled:{profile}")
-    return last is None or not 0 <= now - float(last) < every or _meta(db, "boot_id") != boot_id()
+    return last is None or not abs(now - float(last)) < every or _meta(db, "boot_id") != boot_id()
 
 
 def _take_turn(db: sqlite3.Connection, profile: str, every: float, now: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from flow_core.journal import _events
@@ -16,6 +15,7 @@ from flow_core.types import Attempt, Event, TaskReport, may_become
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator, Mapping
 
 _REFUSED = "task.refused_transition"
 
@@ -36,16 +36,12 @@ class Reports(Database):
         """Record reports by task id, all in one transaction, and return what they changed."""
         now = time.time()
         news = self._read(
-            lambda db: [
-                task_id for task_id, report in reports.items() if _says_news(db, task_id, report, now)
-            ]
+            lambda db: [task_id for task_id, report in reports.items() if _says_news(db, task_id, report, now)]
         )
         if not news:
             return []
         # Read again inside the transaction: another process may have applied the same.
-        return self._write(
-            lambda db: [c for task_id in news if (c := _apply(db, task_id, reports[task_id], now))]
-        )
+        return self._write(lambda db: [c for task_id in news if (c := _apply(db, task_id, reports[task_id], now))])
 
     def finish(self, task_id: str, state: str, reason: str, *, at: float | None = None) -> Change | None:
         """Record an end that only the client knows of (never submitted, refused, surely lost).
@@ -120,8 +116,8 @@ def _refusal(task: TaskRow, verdict: Verdict, report: TaskReport, now: float) ->
 
 def _update(db: sqlite3.Connection, task: TaskRow, now: float) -> None:
     db.execute(
-        "UPDATE tasks SET state = ?, reason = ?, exit_code = ?, started_at = ?, ended_at = ?, attempt = ?, updated_at = ? "
-        "WHERE id = ?",
+        "UPDATE tasks SET state = ?, reason = ?, exit_code = ?, started_at = ?, ended_at = ?, attempt = ?, "
+        "updated_at = ? WHERE id = ?",
         (task.state, task.reason, task.exit_code, task.started_at, task.ended_at, task.attempt, now, task.id),
     )
 

@@ -14,10 +14,8 @@ _RESOURCE = "request_id, profile, kind, id, task_id, phase, created_at, released
 class Resources(Database):
     """The journal's resources, each with an intent of its own, and its uploads."""
 
-    def add_resource_intent(
-        self, request_id: str, profile: str, kind: str, task_id: str | None = None
-    ) -> ResourceRow:
-        """Record that a resource is about to be made; it is on the disk when this returns. A known one stays as it is."""
+    def add_resource_intent(self, request_id: str, profile: str, kind: str, task_id: str | None = None) -> ResourceRow:
+        """Record that a resource is about to be made; it is on the disk when this returns. A known one stays."""
         query = (
             "INSERT INTO resources (request_id, profile, kind, task_id, phase, created_at) "
             "VALUES (?, ?, ?, ?, 'intent', ?) ON CONFLICT (request_id) DO NOTHING"
@@ -27,7 +25,7 @@ class Resources(Database):
         return self._resource(request_id)
 
     def mark_resource(self, request_id: str, phase: str, resource_id: str | None = None) -> ResourceRow:
-        """Record that a resource was ``created`` (with the provider's id) or ``released``; NotFoundError without intent."""
+        """Record that it was ``created`` (with the provider's id) or ``released``; NotFoundError without an intent."""
         query = (
             "UPDATE resources SET phase = ?, id = coalesce(?, id), "
             "released_at = CASE WHEN ? = 'released' THEN ? END WHERE request_id = ?"
@@ -51,7 +49,7 @@ class Resources(Database):
         wanted = {"profile": profile, "kind": kind, "phase": phase, "task_id": task_id}
         given = {column: value for column, value in wanted.items() if value is not None}
         where = " AND ".join(f"{column} = ?" for column in given) or "1"
-        query = f"SELECT {_RESOURCE} FROM resources WHERE {where} ORDER BY created_at, rowid"
+        query = f"SELECT {_RESOURCE} FROM resources WHERE {where} ORDER BY created_at, rowid"  # noqa: S608 - only our own words are put in
         rows = self._read(lambda db: db.execute(query, tuple(given.values())).fetchall())
         return [ResourceRow._make(row) for row in rows]
 
@@ -59,7 +57,8 @@ class Resources(Database):
         """Record that an object of ``size`` bytes reached the result store."""
         query = (
             "INSERT INTO uploads (task_id, key, bytes, sha256, at) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (task_id, key) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256, at = excluded.at"
+            "ON CONFLICT (task_id, key) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256, "
+            "at = excluded.at"
         )
         values = (task_id, key, size, sha256, time.time() if at is None else at)
         self._write(lambda db: db.execute(query, values))
@@ -67,12 +66,10 @@ class Resources(Database):
     def uploads(self, task_id: str) -> list[UploadRow]:
         """Return what of a task reached the result store, by key."""
         query = "SELECT task_id, key, bytes, sha256, at FROM uploads WHERE task_id = ? ORDER BY key"
-        return [
-            UploadRow._make(row) for row in self._read(lambda db: db.execute(query, (task_id,)).fetchall())
-        ]
+        return [UploadRow._make(row) for row in self._read(lambda db: db.execute(query, (task_id,)).fetchall())]
 
     def _resource(self, request_id: str) -> ResourceRow:
-        query = f"SELECT {_RESOURCE} FROM resources WHERE request_id = ?"
+        query = f"SELECT {_RESOURCE} FROM resources WHERE request_id = ?"  # noqa: S608 - only our own words are put in
         found = self._read(lambda db: db.execute(query, (request_id,)).fetchone())
         if found is None:
             raise NotFoundError(f"the journal knows no resource {request_id}", "record its intent first")

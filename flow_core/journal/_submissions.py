@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 from flow_core.errors import ConflictError, NotFoundError
@@ -18,6 +17,7 @@ from flow_core.types import Event
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Callable, Iterable, Mapping
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Submissions(Database):
     """The journal's submissions. Each is worked on by one process, its owner, until it is decided."""
 
     def record_intent(self, task: NewTask, submission: NewSubmission) -> TaskRow:
-        """Record a task and the intent to submit it; the earlier task (``existing``) when it has the same key and config.
+        """Record a task and the intent to submit it; the task of the same key and config (``existing``) if any.
 
         ConflictError when the idempotency key belongs to a task of another config. A task that ended without ever
         being accepted gives its key up.
@@ -48,7 +48,7 @@ class Submissions(Database):
         )
 
     def add_submission(self, task_id: str, submission: NewSubmission) -> SubmissionRow:
-        """Record the intent to submit a live task again; ConflictError when it has ended or another try is under way."""
+        """Record the intent to submit a live task again; ConflictError when it ended or another try is under way."""
         costs = self._read(lambda db: any(_costs(db, row.request_id) for row in of_task(db, task_id)))
         return self._owned(lambda db, owner: _resubmit(db, task_id, submission, owner), full=costs)
 
@@ -65,9 +65,7 @@ class Submissions(Database):
         ConflictError when one of them is decided already.
         """
         costs = self._read(lambda db: any(_costs(db, request_id) for request_id in request_ids))
-        self._owned(
-            lambda db, owner: [_mark_calling(db, request_id, owner) for request_id in request_ids], full=costs
-        )
+        self._owned(lambda db, owner: _mark_calling(db, request_ids, owner), full=costs)
 
     def mark_accepted(self, request_id: str, ref: str) -> Event | None:
         """Record the reference's text and the event ``task.submitted``, which is returned; None when it was known.
@@ -79,9 +77,7 @@ class Submissions(Database):
     def mark_accepted_all(self, refs: Mapping[str, str]) -> list[Event]:
         """Record references by request id, all in one transaction."""
         now = time.time()
-        return self._write(
-            lambda db: [e for rid, ref in refs.items() if (e := _mark_accepted(db, rid, ref, now))]
-        )
+        return self._write(lambda db: [e for rid, ref in refs.items() if (e := _mark_accepted(db, rid, ref, now))])
 
     def mark_refused(self, request_id: str, error: str, task_state: str | None = None) -> Change | None:
         """Record the provider's no and, with ``task_state``, that the task ended so, for this reason."""
@@ -133,25 +129,21 @@ def of_task(db: sqlite3.Connection, task_id: str) -> list[SubmissionRow]:
 
 def select(db: sqlite3.Connection, clauses: str, *values: object) -> list[SubmissionRow]:
     """Return submissions ``s`` with their tasks ``t``."""
-    query = f"SELECT {_COLUMNS} FROM submissions s JOIN tasks t ON t.id = s.task_id {clauses}"
+    query = f"SELECT {_COLUMNS} FROM submissions s JOIN tasks t ON t.id = s.task_id {clauses}"  # noqa: S608 - only our own words are put in
     return [SubmissionRow._make(row) for row in db.execute(query, values)]
 
 
 def _read(db: sqlite3.Connection, request_id: str) -> SubmissionRow:
     found = select(db, "WHERE s.request_id = ?", request_id)
     if not found:
-        raise NotFoundError(
-            f"the journal knows no submission {request_id}", "`flow status` lists the tasks it knows"
-        )
+        raise NotFoundError(f"the journal knows no submission {request_id}", "`flow status` lists the tasks it knows")
     return found[0]
 
 
 def _decide(row: SubmissionRow, phases: tuple[str, ...]) -> None:
     if row.phase not in phases:
         hint = f"`flow status {row.task_id}` tells what became of its task"
-        raise ConflictError(
-            f"submission {row.request_id} is {row.phase} already", hint, {"task_id": row.task_id}
-        )
+        raise ConflictError(f"submission {row.request_id} is {row.phase} already", hint, {"task_id": row.task_id})
 
 
 def _costs(db: sqlite3.Connection, request_id: str) -> bool:
@@ -165,8 +157,8 @@ def _record_intent(db: sqlite3.Connection, task: NewTask, submission: NewSubmiss
         if earlier.fingerprint == task.fingerprint:
             return earlier._replace(existing=True)
         raise ConflictError(
-            f"the idempotency key {task.idempotency_key!r} belongs to task {earlier.id} ({earlier.name}), of another config",
-            "use another key, or the config that the task was submitted with",
+            f"the idempotency key {task.idempotency_key!r} belongs to task {earlier.id} ({earlier.name})",
+            "its config is another: use another key, or the config that it was submitted with",
             {"task_id": earlier.id},
         )
     if earlier:
@@ -179,7 +171,8 @@ def _record_intent(db: sqlite3.Connection, task: NewTask, submission: NewSubmiss
 def _insert_task(db: sqlite3.Connection, task: NewTask, with_key: bool = True) -> None:
     db.execute(
         "INSERT INTO tasks (id, name, provider, profile, state, created_at, updated_at, idempotency_key, fingerprint, "
-        "money, labels, instance_type, num_instances, config) VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "money, labels, instance_type, num_instances, config) "
+        "VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             task.id,
             task.name,
@@ -219,13 +212,9 @@ def _insert_submission(
 def _resubmit(db: sqlite3.Connection, task_id: str, submission: NewSubmission, owner: str) -> SubmissionRow:
     task = read_task(db, task_id)
     if task.is_final:
-        raise ConflictError(
-            f"task {task_id} ended as {task.state}: it is not submitted again", "submit a new task"
-        )
+        raise ConflictError(f"task {task_id} ended as {task.state}: it is not submitted again", "submit a new task")
     if other := select(db, "WHERE s.task_id = ? AND s.phase IN (?, ?)", task_id, *_UNDECIDED):
-        raise ConflictError(
-            f"task {task_id} is being submitted as {other[0].request_id}", "wait for that submission"
-        )
+        raise ConflictError(f"task {task_id} is being submitted as {other[0].request_id}", "wait for that submission")
     _insert_submission(db, task_id, submission, owner, time.time())
     return _read(db, submission.request_id)
 
@@ -242,12 +231,13 @@ def _adopt(db: sqlite3.Connection, task: NewTask, ref: str, request_id: str, own
     return read_task(db, task.id)._replace(existing=known)
 
 
-def _mark_calling(db: sqlite3.Connection, request_id: str, owner: str) -> None:
-    _decide(_read(db, request_id), _UNDECIDED)
-    db.execute(
-        "UPDATE submissions SET phase = 'calling', called_at = ?, pid = ?, boot_id = ?, owner = ? WHERE request_id = ?",
-        (time.time(), *identity_of(owner), request_id),
+def _mark_calling(db: sqlite3.Connection, request_ids: Iterable[str], owner: str) -> None:
+    query = (
+        "UPDATE submissions SET phase = 'calling', called_at = ?, pid = ?, boot_id = ?, owner = ? WHERE request_id = ?"
     )
+    for request_id in request_ids:
+        _decide(_read(db, request_id), _UNDECIDED)
+        db.execute(query, (time.time(), *identity_of(owner), request_id))
 
 
 def _mark_accepted(db: sqlite3.Connection, request_id: str, ref: str, now: float) -> Event | None:
@@ -263,16 +253,14 @@ def _mark_accepted(db: sqlite3.Connection, request_id: str, ref: str, now: float
 
 
 def _mark_duplicate(db: sqlite3.Connection, request_id: str, ref: str, owner: str) -> SubmissionRow:
-    """Make a row of its own for a surplus ref, unless the submission itself was given up and this is what landed late."""
+    """Make a row of its own for a surplus ref, unless the submission was given up and this is what landed late."""
     row = _read(db, request_id)
     same = select(db, "WHERE s.task_id = ? AND s.ref = ?", row.task_id, ref)
     if same:
         return same[0]
     name = request_id if row.ref is None and row.phase not in _UNDECIDED else f"{request_id}/{ref}"
     if name != request_id:
-        _insert_submission(
-            db, row.task_id, NewSubmission(name, row.bundle_sha256), owner, row.intent_at, row.number
-        )
+        _insert_submission(db, row.task_id, NewSubmission(name, row.bundle_sha256), owner, row.intent_at, row.number)
     query = "UPDATE submissions SET phase = 'duplicate', ref = ?, gave_up_at = NULL WHERE request_id = ?"
     db.execute(query, (ref, name))
     return _read(db, name)

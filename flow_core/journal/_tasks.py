@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from flow_core.errors import ConflictError, NotFoundError
@@ -14,6 +13,7 @@ from flow_core.types import FINAL_STATES, LIVE_STATES, Attempt
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
 
 _COLUMNS = (
     "id, name, provider, profile, state, exit_code, reason, created_at, started_at, ended_at, instance_type, "
@@ -49,10 +49,8 @@ class Tasks(Database):
     ) -> list[TaskRow]:
         """Return tasks, newest first; ``since`` is UTC seconds of creation, ``label`` is ``key`` or ``key=value``."""
         wanted = [("created_at >= ?", since), ("name = ?", name), ("profile = ?", profile)]
-        clauses, values = (
-            [clause for clause, value in wanted if value is not None],
-            [v for _, v in wanted if v is not None],
-        )
+        clauses = [clause for clause, value in wanted if value is not None]
+        values: list[object] = [value for _, value in wanted if value is not None]
         if states is not None:
             chosen = sorted(set(states))
             clauses.append(f"state IN ({', '.join('?' * len(chosen))})")
@@ -63,7 +61,7 @@ class Tasks(Database):
     def counts(self, profile: str | None = None) -> dict[str, int]:
         """Return how many tasks are in each state that any task is in."""
         where, values = ("", ()) if profile is None else (" WHERE profile = ?", (profile,))
-        query = f"SELECT state, count(*) FROM tasks{where} GROUP BY state"
+        query = f"SELECT state, count(*) FROM tasks{where} GROUP BY state"  # noqa: S608 - only our own words are put in
         return dict(self._read(lambda db: db.execute(query, values).fetchall()))
 
     def open_tasks(self, profile: str | None = None) -> list[TaskRow]:
@@ -98,20 +96,19 @@ def read_by_key(db: sqlite3.Connection, key: str) -> TaskRow | None:
 
 
 def _select(db: sqlite3.Connection, clauses: str, values: Iterable[object]) -> list[TaskRow]:
-    return [
-        TaskRow._make(row) for row in db.execute(f"SELECT {_COLUMNS} FROM tasks {clauses}", tuple(values))
-    ]
+    query = f"SELECT {_COLUMNS} FROM tasks {clauses}"  # noqa: S608 - only our own words are put in
+    return [TaskRow(*row) for row in db.execute(query, tuple(values))]
 
 
 def _newest(
-    db: sqlite3.Connection, where: str, values: list[object], limit: int | None, label: str | None
+    db: sqlite3.Connection, where: str, values: Sequence[object], limit: int | None, label: str | None
 ) -> Iterator[TaskRow]:
     left = -1 if limit is None else limit
-    query = f"SELECT {_COLUMNS} FROM tasks{where} ORDER BY seq DESC"
+    query = f"SELECT {_COLUMNS} FROM tasks{where} ORDER BY seq DESC"  # noqa: S608 - only our own words are put in
     if label is None:
-        yield from map(TaskRow._make, db.execute(f"{query} LIMIT ?", (*values, left)))
+        yield from (TaskRow(*row) for row in db.execute(f"{query} LIMIT ?", (*values, left)))
         return
-    for row in map(TaskRow._make, db.execute(query, values)):
+    for row in (TaskRow(*found) for found in db.execute(query, values)):
         if left == 0:
             return
         if _has_label(row, label):
@@ -137,19 +134,13 @@ def _named(db: sqlite3.Connection, word: str) -> TaskRow | None:
 
 def _begins(db: sqlite3.Connection, word: str) -> TaskRow:
     # "{" follows "z": the range of all ids that begin with the word, by the index.
-    found = (
-        _select(db, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", (word, word + "{", _SHOWN + 1))
-        if word
-        else []
-    )
+    found = _select(db, "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", (word, word + "{", _SHOWN + 1)) if word else []
     if not found:
         raise NotFoundError(f"no task is called {word!r}", _nearest(db, word))
     if len(found) > 1:
         shown = ", ".join(f"{row.id} ({row.name})" for row in found[:_SHOWN])
         more = ", …" if len(found) > _SHOWN else ""
-        raise ConflictError(
-            f"several tasks begin with {word!r}: {shown}{more}", "give more characters of the id"
-        )
+        raise ConflictError(f"several tasks begin with {word!r}: {shown}{more}", "give more characters of the id")
     return found[0]
 
 

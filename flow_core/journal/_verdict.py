@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
 from flow_core.journal._attempts import Held, merge
-from flow_core.journal._rows import TaskRow
 from flow_core.types import FINAL_STATES, LIVE_STATES, TaskReport, may_become
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flow_core.journal._rows import TaskRow
 
 _PENDING, _PROVISIONING, _RUNNING, _CANCELLED = "pending", "provisioning", "running", "cancelled"
 _OWN_ENDS = frozenset({"succeeded", "failed", "timed_out"})
@@ -16,7 +20,7 @@ _OWN_ENDS = frozenset({"succeeded", "failed", "timed_out"})
 
 @attrs.frozen
 class Verdict:
-    """A task and its attempts after a report; ``states`` were passed through. ``refused``: why nothing changes."""
+    """A task and its attempts after a report; ``states`` were passed through, ``refused`` says why not."""
 
     task: TaskRow
     states: tuple[str, ...]
@@ -51,7 +55,10 @@ def settle(task: TaskRow, known: Mapping[int, Held], report: TaskReport, now: fl
 
 
 def _with_cancel(task: TaskRow, report: TaskReport, known: Mapping[int, Held]) -> TaskReport:
-    """Return the report as the cancel has it: "cancelled" needs one that was recorded, and an older exit record wins."""
+    """Return the report as a cancel has it.
+
+    A task ends as cancelled when a cancel was recorded and it ended; an exit record that is older than that wins.
+    """
     if task.is_final and task.state == report.state:
         return report
     cancel, latest = task.cancel_requested_at, known.get(max(known, default=0))
@@ -63,9 +70,7 @@ def _with_cancel(task: TaskRow, report: TaskReport, known: Mapping[int, Held]) -
     if cancel is None or report.state not in {_CANCELLED, "preempted", *_OWN_ENDS}:
         return report
     if ended is not None and ended < cancel:
-        return (
-            attrs.evolve(report, state=_own_end(latest)) if report.state == _CANCELLED and latest else report
-        )
+        return attrs.evolve(report, state=_own_end(latest)) if report.state == _CANCELLED and latest else report
     # Nobody saw when it ended: a task that was stopped seldom says 0.
     if report.state == "succeeded" and ended is None:
         return report
@@ -153,6 +158,4 @@ def _closed(known: Mapping[int, Held], task: TaskRow) -> dict[int, Held]:
 
 
 def _close(held: Held, task: TaskRow) -> Held:
-    return Held(
-        attrs.evolve(held.attempt, state=task.state, ended_at=task.ended_at, reason=task.reason), "provider"
-    )
+    return Held(attrs.evolve(held.attempt, state=task.state, ended_at=task.ended_at, reason=task.reason), "provider")

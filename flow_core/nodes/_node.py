@@ -71,8 +71,11 @@ class Node(Protocol):
         ...
 
 
-def open_node(access: NodeAccess) -> Node:
-    """Return the node behind ``access``; no connection is made yet. Raises CapabilityError for a kind with no access."""
+def open_node(access: NodeAccess, state: Path | None = None) -> Node:
+    """Return the node behind ``access``; no connection is made yet. Raises CapabilityError for a kind with no access.
+
+    ``state`` is the folder that keeps the host keys pinned on first use; default: this user's own.
+    """
     if access.kind == "folder":
         from flow_core.nodes._folder import FolderNode
 
@@ -80,5 +83,11 @@ def open_node(access: NodeAccess) -> Node:
     if access.kind == "ssh":
         from flow_core.nodes._ssh import SshNode
 
-        return SshNode(access)
+        return SshNode(access, state or _own_state())
     raise CapabilityError(f"rank {access.rank} has no way in (access kind {access.kind!r})", "use what its provider offers itself")
+
+
+def _own_state() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("flow") / "ssh"

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flow_core import runner
-from flow_core.errors import ConfigError, StateError
-from flow_core.nodes._report import at_home
-from flow_core.runner import control, process, record
+from flow_core.errors import ConfigError, StateError, TransientError
+from flow_core.nodes._report import at_home, report
+from flow_core.runner import process, queue, record
 from flow_core.types import ShellSession
 
 # The shell is gone at once and init reaps the runner, whatever becomes of us. It ignores SIGINT then; what it starts does not.
@@ -43,12 +43,18 @@ def _detach(argv: Sequence[str]) -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
+            env=_environment(),
             start_new_session=True,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
         raise StateError(f"the runner cannot be started: {error}", "try again when the machine has room") from error
     return int(done.stdout)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, less what would mark the runner as part of a task that we are in: it would be ended with that one."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FLOW_TASK_")}
 
 
 def _identity(pid: int) -> bytes:
@@ -65,21 +71,36 @@ def _lives(identity: bytes) -> bool:
     return words[1] == process.boot_id() and process.is_alive(int(words[2]), int(words[3]))
 
 
+def serve(root: Path, request_id: str = "") -> None:
+    """Have the queue of ``root`` take the task staged in ``root/tasks``; it is started when nobody serves. Returns at once.
+
+    Without a request it looks at all tasks. Raises TransientError when the queue does not answer, StateError when it
+    cannot be started.
+    """
+    try:
+        queue.ensure_serving(str(root), request_id)
+    except TimeoutError as error:
+        raise TransientError(f"the queue of {root} does not answer", f"see {root}/serve.log, then try again") from error
+    except OSError as error:
+        raise StateError(f"the queue of {root} cannot be started: {error}", "free some space or processes") from error
+
+
 def cancel(folder: Path, grace_seconds: float) -> bool:
     """Ask the task to end: True when it will, False when it had ended. Raises NotFoundError when there is no such task.
 
     ``grace_seconds`` lie between the stop signal and SIGKILL. A second call with less grace ends it sooner.
     """
-    asked = at_home(folder, lambda place: control.request_cancel(str(place), grace_seconds))
+    # A task may have ended before anybody has written that it has.
+    asked = not report(folder).is_final and at_home(folder, lambda place: queue.request_cancel(str(place), grace_seconds))
     if asked:
         _wake(folder)
     return asked
 
 
 def signal(folder: Path, name: str) -> None:
-    """Send a signal (``INT``) to the command of a task; nothing happens when it has ended. Raises ConfigError for a name unknown."""
+    """Send a signal (``INT``) to the processes of a task; nothing happens when it has ended. ConfigError for an unknown name."""
     try:
-        asked = at_home(folder, lambda place: control.request_signal(str(place), name))
+        asked = at_home(folder, lambda place: queue.request_signal(str(place), name))
     except ValueError as error:
         raise ConfigError(str(error), "name it as INT, USR1 or TERM") from error
     if asked:
@@ -87,7 +108,10 @@ def signal(folder: Path, name: str) -> None:
 
 
 def _wake(folder: Path) -> None:
-    """A wish needs somebody to fulfil it: runners of ours that were killed are started again."""
+    """A wish needs somebody to fulfil it: a queue or runners that were killed are started again."""
+    root = folder.parent.parent
+    if folder.parent.name == "tasks" and (root / "serve.lock").exists():
+        serve(root, folder.name)
     for path in folder.glob(".runner.*"):
         spawn(folder, int(path.suffix[1:]))
 
@@ -95,4 +119,4 @@ def _wake(folder: Path) -> None:
 def session(folder: Path, rank: int, argv: Sequence[str]) -> ShellSession:
     """Return what to start here to run ``argv`` in the environment of ``rank``."""
     folder.stat()
-    return ShellSession(tuple(runner.command("exec", str(folder), str(rank), *argv)))
+    return ShellSession(tuple(runner.command("exec", str(folder), str(rank), "--", *argv)))

@@ -65,7 +65,7 @@ class Ending:
         rank = stop.rank
         if rank.over:
             return
-        found = tree.members(rank.tree())
+        found = self._witness.members(rank)
         if rank.end is not None and not found:
             self._done(rank)
             return

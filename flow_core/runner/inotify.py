@@ -205,7 +205,11 @@ def _open_inotify() -> int:
 
 def _add_watch(fd: int, path: Path, mask: int) -> Optional[int]:
     """A watch descriptor, or None when the kernel gives none (ENOSPC, no /proc): the caller polls."""
+    import ctypes
+
     handle: int = _libc().inotify_add_watch(fd, os.fsencode(path), mask)
+    if handle < 0 and ctypes.get_errno() == errno.ENOENT and os.path.isdir("/proc/self/fd"):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
     return handle if handle >= 0 else None
 
 

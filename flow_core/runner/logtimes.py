@@ -41,9 +41,9 @@ def spans(index: Optional[int], start: int, end: int) -> List[Span]:
     for offset, moment in (_record(index, i) for i in range(at, count)):
         if offset >= end:
             break
-        if offset <= found[-1][0]:
+        while found and found[-1][0] >= offset:  # a damaged index must not cost a byte
             found.pop()
-        found.append((max(offset, start), moment))
+        found.append((offset if found else start, moment))
     return found
 
 

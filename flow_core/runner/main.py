@@ -76,9 +76,9 @@ def _get(args: List[str]) -> int:
 
 
 def _read(args: List[str]) -> int:
-    from .reader import main as read
+    from .reader import command as read
 
-    return int(read(args) or 0)
+    return read(args)
 
 
 def _spread(args: List[str]) -> int:

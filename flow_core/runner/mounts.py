@@ -8,35 +8,18 @@ folders for everybody's temporary files (world-writable and sticky, as ``/tmp``)
 """
 
 import contextlib
-import ctypes
 import errno
 import os
-import re
 import stat
 import sys
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
-_NEWNS, _NEWUSER = 0x00020000, 0x10000000  # sched.h
-_RDONLY, _REMOUNT, _BIND, _REC, _PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000  # sys/mount.h
-# nosuid, nodev, noexec: the same bits in statvfs(3). A remount that names no atime flag keeps what there is.
-_LOCKED = 0x2 | 0x4 | 0x8
+from .mounttable import MountError, bind, cover, isolate, make_read_only, mounts_below
+
+__all__ = ["MountError", "enter", "possible"]
+
 _TEMPORARY = stat.S_ISVTX | stat.S_IWOTH
 _O_PATH = getattr(os, "O_PATH", 0) | os.O_CLOEXEC
-
-# What switches user namespaces off, by which value, and how to switch them on.
-_SWITCHES = (
-    ("user/max_user_namespaces", "0", "sysctl -w user.max_user_namespaces=15000"),
-    ("kernel/unprivileged_userns_clone", "0", "sysctl -w kernel.unprivileged_userns_clone=1"),
-    (
-        "kernel/apparmor_restrict_unprivileged_userns",
-        "1",
-        "an AppArmor profile with 'userns,' for this Python",
-    ),
-)
-
-
-class MountError(Exception):
-    """A mount could not be made: the message says what, where, why and what to do."""
 
 
 class _Mount(NamedTuple):
@@ -57,11 +40,13 @@ def enter(mounts: Sequence[Mapping[str, Any]]) -> None:
     if not mounts:
         return
     cwd = _cwd()
-    _isolate()
+    isolate()
     here, covers = os.open(".", _O_PATH), _Covers()
     for mount in sorted(map(_open, mounts), key=lambda mount: mount.target.count("/")):
         try:
             _bind_at(mount, covers)
+        except MountError:
+            raise
         except OSError as error:
             raise MountError(_explain(mount, error)) from error
         os.close(mount.fd)
@@ -80,7 +65,7 @@ def possible() -> Optional[str]:
     child = os.fork()
     if child == 0:
         try:
-            _isolate()
+            isolate()
         except MountError as error:
             os.write(write, str(error).encode())
         finally:
@@ -139,11 +124,11 @@ def _bind_at(mount: _Mount, covers: "_Covers") -> None:
     if os.path.isdir(target) != is_dir:
         kinds = ("folder", "file") if is_dir else ("file", "folder")
         raise MountError("mount %s -> %s: the source is a %s, the target a %s" % (mount[:2] + kinds))
-    _mount(_through(mount.fd), target, "", _BIND | _REC)
+    bind(_through(mount.fd), target)
     covers.mounted[target] = not mount.read_only
     if mount.read_only:
-        for place in _mounts_below(target):
-            _make_read_only(place)
+        for place in mounts_below(target):
+            make_read_only(place)
 
 
 class _Covers:
@@ -175,7 +160,7 @@ class _Covers:
         found = os.fstat(old)
         with os.scandir(_through(old)) as listing:
             entries = list(listing)
-        _mount("tmpfs", folder, "tmpfs", 0, "mode=%o" % stat.S_IMODE(found.st_mode))
+        cover(folder, stat.S_IMODE(found.st_mode))
         # A process does not see what is mounted over its own root; the way up from there leads to it.
         new = os.open("/.." if folder == "/" else folder, _O_PATH | os.O_DIRECTORY)
         for entry in entries:
@@ -194,7 +179,7 @@ class _Covers:
     def close(self) -> None:
         """Refuse what would be written into the covers and lost."""
         for folder in self._read_only:
-            _make_read_only(folder)
+            make_read_only(folder)
 
 
 def _repeat(entry: "os.DirEntry[str]", target: str) -> None:
@@ -206,7 +191,7 @@ def _repeat(entry: "os.DirEntry[str]", target: str) -> None:
     is_dir = entry.is_dir(follow_symlinks=False)
     os.mkdir(target) if is_dir else _touch(target)
     try:
-        _mount(entry.path, target, "", _BIND | _REC)
+        bind(entry.path, target)
     except FileNotFoundError:
         os.rmdir(target) if is_dir else os.unlink(target)
 
@@ -229,48 +214,6 @@ def _through(fd: int) -> str:
     return "/proc/self/fd/%d" % fd
 
 
-def _mounts_below(target: str) -> List[str]:
-    """Where something is mounted at or below ``target``: proc_pid_mountinfo(5)."""
-    with open("/proc/self/mountinfo", "rb") as file:
-        fields = [line.split(b" ")[4] for line in file]
-    octal = re.compile(rb"\\([0-7]{3})")  # blanks, newlines and backslashes are escaped
-    places = [os.fsdecode(octal.sub(lambda found: bytes([int(found[1], 8)]), place)) for place in fields]
-    return [place for place in places if (place + "/").startswith(target + "/")]
-
-
-def _make_read_only(place: str) -> None:
-    kept = os.statvfs(place).f_flag & _LOCKED
-    _mount("none", place, "", _REMOUNT | _BIND | _RDONLY | kept)
-
-
-def _isolate() -> None:
-    """Give this process a mount namespace of its own, of which nothing is seen outside."""
-    try:
-        try:
-            _check(_libc.unshare(_NEWNS))
-        except PermissionError:
-            uid, gid = os.geteuid(), os.getegid()
-            _check(_libc.unshare(_NEWUSER | _NEWNS))
-            maps = {"setgroups": "deny", "uid_map": "%d %d 1" % (uid, uid), "gid_map": "%d %d 1" % (gid, gid)}
-            for name, text in maps.items():  # in this order: user_namespaces(7)
-                with open("/proc/self/" + name, "w") as file:
-                    file.write(text)
-        _mount("none", "/", "", _REC | _PRIVATE)
-    except OSError as error:
-        raise MountError(_refused(error)) from error
-
-
-def _refused(error: OSError) -> str:
-    what = "this user cannot have mounts of its own (%s): " % error.strerror
-    if error.errno == errno.EINVAL:
-        return what + "the process has several threads; mount in a child that has one"
-    for name, off, mend in _SWITCHES:
-        with contextlib.suppress(OSError), open("/proc/sys/" + name) as file:
-            if file.read().strip() == off:
-                return what + "%s is %s; ask for %s" % (name.replace("/", "."), off, mend)
-    return what + "in a container, allow unshare and mount (CAP_SYS_ADMIN, or another seccomp profile)"
-
-
 _HINTS = {
     errno.EACCES: "choose a target below a folder that you may list and enter",
     errno.EPERM: "choose a target below a folder that you may list and enter",
@@ -282,17 +225,3 @@ _HINTS = {
 def _explain(mount: _Mount, error: OSError) -> str:
     hint = _HINTS.get(error.errno or 0, "make the target beforehand, or choose another")
     return "mount %s -> %s failed (%s): %s" % (mount.source, mount.target, error.strerror, hint)
-
-
-def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
-    words = [os.fsencode(word) or None for word in (source, target, kind, data)]
-    _check(_libc.mount(*words[:3], ctypes.c_ulong(flags), words[3]))
-
-
-def _check(result: int) -> None:
-    if result:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)

@@ -142,7 +142,8 @@ def tries_again(done: List[Doc], retries: int) -> bool:
     """Whether the last of these attempts, which has ended, is followed by another one."""
     if done[-1]["state"] == "preempted":
         return True
-    return done[-1]["state"] == "failed" and sum(a["state"] == "failed" for a in done) <= retries
+    failed: bool = done[-1]["state"] == "failed"
+    return failed and sum(a["state"] == "failed" for a in done) <= retries
 
 
 def task(intent: Plan, done: List[Doc], retry: bool = True) -> Doc:

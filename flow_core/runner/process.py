@@ -84,16 +84,21 @@ def children(pid: int) -> List[int]:
     return [child for child, row in table().items() if row.parent == pid]
 
 
+_boot: List[str] = []
+
+
 def boot_id() -> str:
     """What tells this boot of the machine from any other; ``FLOW_RUNNER_BOOT_ID`` overrides it."""
     forced = os.environ.get("FLOW_RUNNER_BOOT_ID")
     if forced:
         return forced
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return "unknown"
+    if not _boot:
+        try:
+            with open("/proc/sys/kernel/random/boot_id") as file:
+                _boot.append(file.read().strip())
+        except OSError:
+            _boot.append("unknown")
+    return _boot[0]
 
 
 def host() -> str:

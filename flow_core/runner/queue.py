@@ -16,6 +16,7 @@ from typing import Dict, Optional
 from . import control
 from .launch import command
 from .record import locate
+from .tree import SERVER
 
 _PATIENCE = 10.0  # seconds
 _KEPT = frozenset(
@@ -110,7 +111,8 @@ def _start(root: str, lock: int) -> None:
 
 def _reduced() -> Dict[str, str]:
     """What a server needs of this environment: nothing that marks it as part of a task it was started from."""
-    return {k: v for k, v in os.environ.items() if k in _KEPT or k.startswith(_KEPT_PREFIXES)}
+    kept = {k: v for k, v in os.environ.items() if k in _KEPT or k.startswith(_KEPT_PREFIXES)}
+    return dict(kept, **{SERVER: "1"})
 
 
 def request_cancel(folder: str, grace: Optional[float] = None) -> bool:

@@ -22,7 +22,7 @@ from typing import (
 from .logfiles import BLOCK, Cursor, Key, Log, Path, Piece, close_fd
 from .logtimes import last_offset, time_at, written_since
 
-__all__ = ["BLOCK", "STREAMS", "Cursor", "Key", "Piece", "Reading", "command", "parse_cursor", "parse_frames"]
+__all__ = ["BLOCK", "STREAMS", "Cursor", "Key", "Piece", "Reading", "main", "parse_cursor", "parse_frames"]
 __all__ += ["read", "since", "tail", "time_at", "write_cursor", "write_frames"]
 
 Folder = Union[Path, int]
@@ -254,7 +254,7 @@ def _header(line: bytes) -> Dict[str, Any]:
     return header
 
 
-def command(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write frames to stdout: ``FOLDER CURSOR_JSON follow|once [--stream S]… [--rank N]… [--tail N]``.
 
     ``--tail`` (lines) or ``--since`` (epoch seconds) says where streams begin that the cursor does not name.
@@ -264,7 +264,7 @@ def command(arguments: Sequence[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="read")
     parser.add_argument("folder")
-    parser.add_argument("cursor", type=parse_cursor)
+    parser.add_argument("cursor")
     parser.add_argument("how", choices=("follow", "once"))
     parser.add_argument("--stream", action="append", choices=(*STREAMS, "both", "system"))
     parser.add_argument("--rank", action="append", type=int)
@@ -278,7 +278,7 @@ def command(arguments: Sequence[str]) -> int:
             cursor = tail(asked.folder, asked.tail, asked.rank, streams)
         elif asked.since is not None:
             cursor = since(asked.folder, asked.since, asked.rank, streams)
-        cursor.update(asked.cursor)
+        cursor.update(parse_cursor(asked.cursor))
         write_frames(sys.stdout.buffer, asked.folder, cursor, asked.how == "follow", asked.rank, streams)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has nobody to go to

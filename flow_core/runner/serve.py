@@ -5,7 +5,7 @@ import fcntl
 import os
 import socket
 import time
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Set
 
 from . import bundle as bundles
 from . import control, outcome
@@ -40,7 +40,7 @@ class Server:
         self._waiting: List[Waiting] = []
         self._known: Dict[str, Optional[Waiting]] = {}
         self._scanned = -1
-        self._made: set[str] = set()
+        self._made: Set[str] = set()
         self._open_bell()
 
     def _open_bell(self) -> None:
@@ -57,18 +57,17 @@ class Server:
         """Serve until there is nothing left to do."""
         self._node.loop.after(_FIRST_TICK, self._tick)
         self._scan()
+        idle_since = time.monotonic()
         while True:
             self._fill()
             self._events.flush()
-            leave = time.monotonic() + _LINGER
-            while not self._known:
-                self._node.loop.turn(leave)
-                if time.monotonic() >= leave and not self._known:
-                    if self._leave():
-                        return
-                    break
-            else:
+            if self._known:
                 self._node.loop.turn()
+                idle_since = time.monotonic()
+            elif time.monotonic() < idle_since + _LINGER:
+                self._node.loop.turn(idle_since + _LINGER)
+            elif self._leave():
+                return
 
     def _leave(self) -> bool:
         """Stop listening, then look once more: a ring that was heard came before this look."""
@@ -149,6 +148,9 @@ class Server:
         if why:
             self._end(name, bundle, "failed", why)
             return
+        if not self._waiting and self._slots.fits(wanted) and not self._is_cancelled(name):
+            self._launch(name, bundle, wanted)
+            return
         waiting = Waiting(-bundle.priority, bundle.created_at, name, wanted)
         self._known[name] = waiting
         bisect.insort(self._waiting, waiting)
@@ -156,11 +158,14 @@ class Server:
 
     def _cancel_waiting(self, name: str) -> bool:
         waiting = self._known.get(name)
-        if waiting is None or control.cancel_grace("%s/%s" % (self._tasks, name), 0.0) is None:
+        if waiting is None or not self._is_cancelled(name):
             return False
         self._waiting.remove(waiting)
         self._end(name, self._bundle(name), "cancelled", "cancelled before it started")
         return True
+
+    def _is_cancelled(self, name: str) -> bool:
+        return control.cancel_grace("%s/%s" % (self._tasks, name), 0.0) is not None
 
     def _bundle(self, name: str) -> Optional[Bundle]:
         try:
@@ -176,17 +181,15 @@ class Server:
                 return
             if not self._cancel_waiting(chosen.task):
                 self._waiting.remove(chosen)
-                self._launch(chosen.task, chosen.wanted)
+                self._launch(chosen.task, self._bundle(chosen.task), chosen.wanted)
 
-    def _launch(self, name: str, wanted: Claim) -> None:
-        folder = "%s/%s" % (self._tasks, name)
-        bundle = self._bundle(name)
+    def _launch(self, name: str, bundle: Optional[Bundle], wanted: Claim) -> None:
         if bundle is None:
-            self._end(name, None, "failed", "bundle.json can no longer be read")
+            self._end(name, None, "failed", "bundle.json can no longer be read: submit the task again")
             return
         gpus = self._slots.take(name, wanted)
         if gpus:
-            write_json(folder + "/grant.json", {"gpus": gpus})
+            write_json("%s/%s/grant.json" % (self._tasks, name), {"gpus": gpus})
         self._start(name, bundle, gpus)
 
     def _start(self, name: str, bundle: Bundle, gpus: Optional[List[str]]) -> None:
@@ -216,15 +219,23 @@ class Server:
 
     def _retire(self, name: str, doc: Doc) -> None:
         """Move a task that has ended out of the way."""
+        self._known[name] = None
+        try:
+            self._move(name)
+        except OSError:  # no room for a folder
+            self._node.loop.after(_TICK, lambda: self._retire(name, doc))
+            return
+        self._known.pop(name, None)
+        last = doc["attempts"][-1]["number"] if doc.get("attempts") else 0
+        self._events.add(name, last, "-", doc["state"])
+
+    def _move(self, name: str) -> None:
         target = done_dir(self._root, name)
         above = os.path.dirname(target)
         if above not in self._made:
             os.makedirs(above, 0o700, exist_ok=True)
             self._made.add(above)
         os.rename("%s/%s" % (self._tasks, name), target)
-        self._known.pop(name, None)
-        last = doc["attempts"][-1]["number"] if doc.get("attempts") else 0
-        self._events.add(name, last, "-", doc["state"])
 
     def _say(self, task: Task, rank: Optional[Rank], what: str) -> None:
         self._events.add(task.name, task.attempt, "-" if rank is None else str(rank.number), what)

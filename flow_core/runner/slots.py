@@ -41,6 +41,7 @@ class Slots:
         self._path = root + "/machine.json"
         self._used: Dict[str, Tuple[Claim, List[str]]] = {}
         self._read_at = -1
+        self._cores = os.cpu_count() or 1
         self._machine: Doc = {}
         self.refresh()
 
@@ -60,7 +61,7 @@ class Slots:
         return None if found is None else [str(gpu["id"]) for gpu in found]
 
     def _total(self) -> Claim:
-        cores = os.cpu_count() or 1
+        cores = self._cores
         gpus = self.gpus
         return Claim(
             int(self._machine.get("max_tasks") or _PER_CORE * cores),

@@ -59,7 +59,8 @@ class Task:
         for rank in self.ranks.values():
             self._start(rank, new=_make(rank.folder))
         self._beginning = False
-        self.look()
+        if any(rank.end is not None for rank in self.ranks.values()):
+            self.look()
 
     def _start(self, rank: Rank, new: bool = False) -> None:
         """Start a rank, or take it over where it was started before."""
@@ -141,13 +142,16 @@ class Task:
 
     def over(self) -> None:
         """Nothing of one more rank is left: the attempt may be at its end."""
-        self.look()
+        if not self._beginning:
+            self._go_on()
 
     def look(self) -> None:
         """See what the control files and the ranks that run elsewhere ask for."""
-        if self._beginning:
-            return
-        self._obey()
+        if not self._beginning:
+            self._obey()
+            self._go_on()
+
+    def _go_on(self) -> None:
         self._stop_others()
         if self.final is None and self.ranks and all(rank.over for rank in self.ranks.values()):
             self._close()
@@ -225,11 +229,14 @@ class Task:
 
 def _make(folder: str) -> bool:
     """Make a rank's folder; whether it was not there before."""
-    try:
-        os.makedirs(folder, 0o700)
-        return True
-    except FileExistsError:
-        return False
+    attempt = os.path.dirname(folder)
+    for path in (os.path.dirname(attempt), attempt, folder):
+        try:
+            os.mkdir(path, 0o700)
+            new = True
+        except FileExistsError:
+            new = False
+    return new
 
 
 def _ending(node: Doc) -> str:

@@ -8,6 +8,9 @@ from . import process
 from .process import Stat
 
 
+SERVER = "FLOW_RUNNER_SERVER"  # in the environment of every server
+
+
 class Root(NamedTuple):
     """What the processes of a rank have in common.
 
@@ -32,6 +35,12 @@ def owns(tree: Root, pid: int, row: Stat) -> bool:
         return True
     found = process.environ(pid)
     return all(mark in found for mark in tree.marks)
+
+
+def is_unmarked(pid: int) -> bool:
+    """Whether a process carries neither a task's mark nor that of a server that a task has started."""
+    found = process.environ(pid)
+    return b"\0FLOW_TASK_DIR=" not in found and b"\0%s=" % SERVER.encode() not in found
 
 
 def members(tree: Root) -> List[int]:

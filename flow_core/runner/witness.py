@@ -13,6 +13,7 @@ from . import outcome, process, tree, watcher
 from .loop import Loop
 from .process import Stat
 from .rank import Rank
+from .record import Exit
 
 # Most commands that are very short have ended by then and need no ``t`` line (seconds).
 _YOUNG = 0.05
@@ -55,7 +56,7 @@ class Witness:
         rank.since = found.began.monotonic if found.began else time.monotonic()
         why = outcome.REBOOTED if outcome.rebooted(found) else None
         if found.ended:
-            self._ended(rank)
+            self._ended(rank, found)
         elif why:
             self._lost(rank, why)
         elif watcher.is_watched(rank.path):
@@ -98,8 +99,9 @@ class Witness:
     def _watcher_gone(self, rank: Rank) -> None:
         if rank.end is not None:
             return
-        if rank.record().ended:
-            self._ended(rank)
+        found = rank.record()
+        if found.ended:
+            self._ended(rank, found)
         else:
             self._watcher_killed(rank)
 
@@ -162,11 +164,11 @@ class Witness:
         return rank
 
     def _own_watcher_ended(self, rank: Rank, info: Any) -> None:
-        found = rank.record()
         if rank.end is not None:
             return
+        found = rank.record()
         if found.ended:
-            self._ended(rank)
+            self._ended(rank, found)
         elif found.watcher is None:
             self._on_never_ran(rank)
         elif info.si_code == os.CLD_EXITED:  # it could not write its last line
@@ -250,15 +252,14 @@ class Witness:
         if rank.end is not None:
             return
         if rank.flush():
-            self._ended(rank)
+            self._ended(rank, rank.record())
         else:
             self._loop.after(1.0, lambda: self._settle(rank))
 
-    def _ended(self, rank: Rank) -> None:
+    def _ended(self, rank: Rank, found: Exit) -> None:
         if rank.end is not None:
             return
-        self._say_signal(rank)
-        rank.end = rank.record()
+        rank.end = self._with_signal(rank, found)
         if rank.task is not None:
             self._commands.pop(rank.task[0], None)
         if rank.pidfd is not None:
@@ -267,29 +268,37 @@ class Witness:
             rank.pidfd = None
         self._on_end(rank)
 
-    def _say_signal(self, rank: Rank) -> None:
+    def _with_signal(self, rank: Rank, found: Exit) -> Exit:
         """Where the kernel still knows it, tell a command that was killed from one that exited with 128 + N."""
-        found = rank.record()
         if found.signal is not None or found.code is None or found.code <= 128 or rank.pidfd is None:
-            return
+            return found
         status = process.pidfd_status(rank.pidfd)
-        if status is not None and os.WIFSIGNALED(status):
-            rank.append("s %d\ne %.6f" % (os.WTERMSIG(status), found.ended_at or time.time()))
+        if status is None or not os.WIFSIGNALED(status):
+            return found
+        rank.append("s %d\ne %.6f" % (os.WTERMSIG(status), found.ended_at or time.time()))
+        return rank.record()
 
     def leftovers(self, rank: Rank) -> List[int]:
-        """What still runs of a rank that has ended."""
+        """What still runs of a rank that has ended; cheap where it left nothing."""
         if not rank.watcher:
             return []
-        if not rank.orphans_come_here:
-            return tree.members(rank.tree())
-        mine = rank.tree()
-        for pid in self._unknown_children():
-            row = process.stat(pid)
-            if row is None or row.state in "ZX":
-                continue
-            if tree.owns(mine, pid, row):
-                return tree.members(mine)
-        return []
+        if rank.orphans_come_here and not self._orphans(rank):
+            return []
+        return self.members(rank)
+
+    def members(self, rank: Rank) -> List[int]:
+        """The processes of a rank that run, without its watcher."""
+        found = set(tree.members(rank.tree()))
+        if rank.end is not None and rank.orphans_come_here:
+            found.update(self._orphans(rank))
+        return list(found)
+
+    def _orphans(self, rank: Rank) -> List[int]:
+        """Orphans of this rank that were given to us; of those that nothing marks any more, when no other rank runs."""
+        mine, alone = rank.tree(), not self._watchers
+        rows = ((pid, process.stat(pid)) for pid in self._unknown_children())
+        live = ((pid, row) for pid, row in rows if row is not None and row.state not in "ZX")
+        return [pid for pid, row in live if tree.owns(mine, pid, row) or (alone and tree.is_unmarked(pid))]
 
     def _unknown_children(self) -> List[int]:
         known = (self._watchers, self._commands, self.other_children)

@@ -17,13 +17,13 @@ def forms(value: bytes) -> frozenset[bytes]:
     if len(bare) < SHORTEST:
         return frozenset()
     crlf = bare.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    return frozenset({bare, crlf, *_base64(bare), *_quoted(bare), _json(bare)})
+    return frozenset({bare, crlf, *_base64(bare), *_quoted(bare), *_json(bare)})
 
 
 def _base64(value: bytes) -> Iterator[bytes]:
     """Yield what ``value`` looks like at each of the three places it can have in base64 of something longer.
 
-    Inside, the characters at its ends that also carry bits of the neighbours are left out. Source: RFC 4648, sections 4, 5.
+    Inside, the characters at its ends that also carry bits of the neighbours are left out. Source: RFC 4648.
     """
     from base64 import b64encode
 
@@ -43,7 +43,9 @@ def _quoted(value: bytes) -> Iterator[bytes]:
     yield quote_plus(value).encode()
 
 
-def _json(value: bytes) -> bytes:
+def _json(value: bytes) -> Iterator[bytes]:
     from json import dumps
 
-    return dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False)[1:-1].encode("utf-8", "surrogateescape")
+    text = value.decode("utf-8", "surrogateescape")
+    for ascii_only in (True, False):
+        yield dumps(text, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "surrogateescape")

@@ -16,7 +16,7 @@ def redact_event(redactor: Redactor) -> Processor:
     It belongs behind the processors that render exceptions and before the one that renders the event.
     """
 
-    def process(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def process(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if redactor:
             event.update({key: _redacted(redactor, value) for key, value in event.items()})
         return event

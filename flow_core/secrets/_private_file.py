@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,10 +33,12 @@ def write_private(path: Path, data: bytes) -> None:
 
     Raises :class:`StateError` when it cannot.
     """
+    from tempfile import mkstemp
+
     target = path.resolve()
     make_folder(target.parent)
     try:
-        handle, fresh = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mkstemp makes it 0600
+        handle, fresh = mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mkstemp makes it 0600
     except OSError as error:
         raise StateError(f"cannot write {path}: {error.strerror}", _ELSEWHERE) from error
     try:
@@ -45,10 +46,10 @@ def write_private(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(fresh, target)
+        Path(fresh).replace(target)
     except OSError as error:
         with suppress(OSError):
-            os.unlink(fresh)
+            Path(fresh).unlink()
         raise StateError(f"cannot write {path}: {error.strerror}", _ELSEWHERE) from error
 
 
@@ -65,7 +66,9 @@ def locked(path: Path, seconds: float = 10.0) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise StateError(f"another process has been changing {path} for {seconds:g} s", "wait for it, or end it") from error
+        raise StateError(
+            f"another process has been changing {path} for {seconds:g} s", "wait for it, or end it"
+        ) from error
     except OSError as error:
         raise StateError(f"cannot lock {path}: {error.strerror}", _ELSEWHERE) from error
     try:

@@ -12,6 +12,7 @@ from flow_core.secrets._secret import MASK, Secret
 
 _MASK = MASK.encode()
 _WINDOW = 8  # bytes on each side of an anchor that the scan looks at before all of a value is compared
+_FEW = 12  # up to here one search per pattern is faster than the regex; measured
 _FREQUENCY = {
     **dict.fromkeys(b" \n", 12.0),
     **dict.fromkeys(b"etaoinsrhl", 8.0),
@@ -45,7 +46,7 @@ class Redactor:
 
     def bytes(self, data: builtins.bytes) -> builtins.bytes:
         """Return ``data`` with the values masked."""
-        spans = self._scan.spans(data) if self._scan else []
+        spans = self._scan.spans(data)
         return _masked(data, spans, 0, len(data)) if spans else data
 
     def stream(self) -> RedactedStream:
@@ -66,7 +67,7 @@ class RedactedStream:
 
     def feed(self, data: bytes) -> bytes:
         """Take the next piece and return what is certain by now."""
-        if not self._scan or not data:
+        if not (self._scan and data):
             return data
         whole = self._tail + data if self._tail else data
         return self._emit(whole, self._scan.open_at(whole))
@@ -83,7 +84,7 @@ class RedactedStream:
 
 
 def _joined(spans: list[tuple[int, int]], covered: int) -> tuple[list[tuple[int, int]], int]:
-    """Return the spans that begin behind the first ``covered`` bytes, and how far those reach with what overlaps them."""
+    """Return the spans that begin behind the first ``covered`` bytes, and how far those and what overlaps reach."""
     while spans and spans[0][0] < covered:
         covered = max(covered, spans.pop(0)[1])
     return spans, max(covered, 0)
@@ -98,13 +99,15 @@ def _masked(data: bytes, spans: Sequence[tuple[int, int]], begin: int, end: int)
 
 
 class _Scan:
-    """Finds byte patterns, all in one pass.
+    """Finds byte patterns.
 
-    Each pattern is looked for by its rarest byte (its anchor), few bytes serving all patterns: a regex that begins with
-    a small set of rare bytes passes over a log about 20 times faster than an alternation of the values.
+    A few are searched for one after the other. More are looked for by a rare byte of each (its anchor), few bytes
+    serving all: a regex that begins with a small set of rare bytes passes over a log about 10 times faster than an
+    alternation of the patterns.
     """
 
     def __init__(self, patterns: frozenset[bytes]) -> None:
+        self._patterns = patterns
         self._anchored = _anchored(patterns)
         self._regex = re.compile(b"|".join(_alternative(*item) for item in sorted(self._anchored.items())), re.DOTALL)
         self._open: dict[int, list[tuple[int, bytes]]] = defaultdict(list)
@@ -115,10 +118,12 @@ class _Scan:
             entries.sort(reverse=True)
 
     def __bool__(self) -> bool:
-        return bool(self._anchored)
+        return bool(self._patterns)
 
     def spans(self, data: bytes) -> list[tuple[int, int]]:
         """Return the (start, end) that patterns cover, in order, those that overlap joined."""
+        if not self._patterns:
+            return []
         merged: list[tuple[int, int]] = []
         for start, end in sorted(self._found(data)):
             if merged and start < merged[-1][1]:
@@ -128,13 +133,23 @@ class _Scan:
         return merged
 
     def open_at(self, data: bytes) -> int:
-        """Return where the longest end of ``data`` begins that a pattern goes on from; its length when there is none."""
+        """Return where the longest end of ``data`` begins that a pattern begins with; its length when there is none."""
         for size, pattern in self._open.get(data[-1], ()):
             if data.endswith(pattern[:size]):
                 return len(data) - size
         return len(data)
 
     def _found(self, data: bytes) -> Iterator[tuple[int, int]]:
+        return self._found_each(data) if len(self._patterns) <= _FEW else self._found_anchored(data)
+
+    def _found_each(self, data: bytes) -> Iterator[tuple[int, int]]:
+        for pattern in self._patterns:
+            start = data.find(pattern)
+            while start >= 0:
+                yield start, start + len(pattern)
+                start = data.find(pattern, start + 1)
+
+    def _found_anchored(self, data: bytes) -> Iterator[tuple[int, int]]:
         for hit in self._regex.finditer(data):
             for offset, pattern in self._anchored[data[hit.start()]]:
                 start = hit.start() - offset
@@ -161,7 +176,8 @@ def _anchored(patterns: frozenset[bytes]) -> dict[int, list[tuple[int, bytes]]]:
 def _alternative(anchor: int, patterns: Sequence[tuple[int, bytes]]) -> bytes:
     """Return the regex of ``anchor`` with, around it, what one of ``patterns`` has there."""
     around = {
-        b"(?<=%b)(?=%b)" % (re.escape(pattern[max(0, at + 1 - _WINDOW) : at + 1]), re.escape(pattern[at + 1 : at + 1 + _WINDOW]))
+        b"(?<=%b)(?=%b)"
+        % (re.escape(pattern[max(0, at + 1 - _WINDOW) : at + 1]), re.escape(pattern[at + 1 : at + 1 + _WINDOW]))
         for at, pattern in patterns
     }
     return re.escape(bytes([anchor])) + b"(?:" + b"|".join(sorted(around)) + b")"

@@ -37,7 +37,9 @@ class Secret:
             return NotImplemented
         from hmac import compare_digest
 
-        return compare_digest(self._value.encode("utf-8", "surrogateescape"), other._value.encode("utf-8", "surrogateescape"))
+        return compare_digest(
+            self._value.encode("utf-8", "surrogateescape"), other._value.encode("utf-8", "surrogateescape")
+        )
 
     def __copy__(self) -> Secret:
         return self

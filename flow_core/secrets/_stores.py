@@ -77,7 +77,10 @@ class FileStore:
         return True
 
     def delete(self, name: str) -> bool:
-        return name in self._read()["values"] and self._change(lambda content: content["values"].pop(name, None)) is not None
+        return (
+            name in self._read()["values"]
+            and self._change(lambda content: content["values"].pop(name, None)) is not None
+        )
 
     def names(self) -> Sequence[str]:
         return sorted(self._read()["values"])
@@ -89,20 +92,28 @@ class FileStore:
     def note_keyring(self, name: str, there: bool) -> None:
         """Remember whether ``name`` is in the keyring."""
         if (name in self._read()["keyring"]) != there:
-            self._change(lambda content: content.update(keyring=sorted({*content["keyring"], name} - ({name} if not there else set()))))
+            self._change(
+                lambda content: content.update(
+                    keyring=sorted({*content["keyring"], name} - ({name} if not there else set()))
+                )
+            )
 
     def _read(self) -> dict[str, Any]:
         try:
             with self._path.open("rb") as file:
                 if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
-                    raise StateError(f"{self._path} can be read by others, so it is not used", f"chmod 600 {self._path}")
+                    raise StateError(
+                        f"{self._path} can be read by others, so it is not used", f"chmod 600 {self._path}"
+                    )
                 content = json.load(file)
         except FileNotFoundError:
             content = {}
         except OSError as error:
             raise StateError(f"cannot read {self._path}: {error.strerror}", "make it readable for you") from error
         except ValueError as error:
-            raise StateError(f"{self._path} is damaged: {error}", "restore it, or move it away and log in again") from error
+            raise StateError(
+                f"{self._path} is damaged: {error}", "restore it, or move it away and log in again"
+            ) from error
         return {"values": {}, "keyring": [], **content}
 
     def _change(self, change: Callable[[dict[str, Any]], T]) -> T:
@@ -141,11 +152,11 @@ class KeyringStore:
         return True
 
     def delete(self, name: str) -> bool:
-        if name not in self._index.keyring_names():
-            return False
-        self._ask(lambda backend: backend.delete_password(*_place(name)), None)
+        there = self._ask(lambda backend: _forget(backend, name), None)
+        if there is None and name in self._index.keyring_names():
+            raise StateError(f"{name} is in the keyring, which cannot be used now: {self._trouble}", "unlock it")
         self._index.note_keyring(name, False)
-        return True
+        return bool(there)
 
     def names(self) -> Sequence[str]:
         return self._index.keyring_names()
@@ -179,9 +190,13 @@ def local_stores(config_dir: Path) -> tuple[WritableStore, ...]:
     return KeyringStore(file), file
 
 
-def standard_stores(config_dir: Path, plugins: Iterable[Callable[[str], Secret | None]] = ()) -> tuple[Store, ...]:
-    """Return all stores in the order in which they are asked: environment, keyring, file, ``plugins``."""
-    return (EnvironmentStore(), *local_stores(config_dir), *(CallableStore(ask) for ask in plugins))
+def standard_stores(
+    config_dir: Path,
+    plugins: Iterable[Callable[[str], Secret | None]] = (),
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Store, ...]:
+    """Return all stores in the order in which they are asked: ``environ``, keyring, file, ``plugins``."""
+    return (EnvironmentStore(environ), *local_stores(config_dir), *(CallableStore(ask) for ask in plugins))
 
 
 def find(name: str, stores: Iterable[Store]) -> Secret | None:
@@ -205,7 +220,8 @@ def set_(name: str, value: str, stores: Iterable[Store]) -> str:
 def delete(name: str, stores: Iterable[Store]) -> bool:
     """Forget ``name`` in every store that can be written to; False when none had it."""
     _check(name)
-    return any([store.delete(name) for store in stores if isinstance(store, WritableStore)])
+    there = [store.delete(name) for store in stores if isinstance(store, WritableStore)]
+    return any(there)
 
 
 def list_names(stores: Iterable[Store]) -> Mapping[str, str]:
@@ -225,6 +241,13 @@ def _check(name: str) -> None:
 def _place(name: str) -> tuple[str, str]:
     service, _, user = name.rpartition("/")
     return service or "flow", user
+
+
+def _forget(backend: Any, name: str) -> bool:
+    if backend.get_password(*_place(name)) is None:
+        return False
+    backend.delete_password(*_place(name))
+    return True
 
 
 def _system_keyring() -> Any:

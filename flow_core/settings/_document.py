@@ -24,7 +24,9 @@ def read_text(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise StateError(f"cannot read {path}: {error.strerror}", "make it readable for you, or move it away") from error
+        raise StateError(
+            f"cannot read {path}: {error.strerror}", "make it readable for you, or move it away"
+        ) from error
     try:
         if len(data) > _LARGEST:
             raise ValueError("is larger than 1 MiB, which no settings file needs")
@@ -71,11 +73,13 @@ def _misshapen(node: Any, file: str) -> Iterator[Problem]:
     if not isinstance(node, yaml.MappingNode):
         yield _at(node, "", "WRONG_TYPE", "settings are a mapping of names to values", file)
     seen: set[int] = set()
-    todo = [(node, ())]
+    todo: list[tuple[Any, Place]] = [(node, ())]
     while todo:
         part, place = todo.pop()
         if id(part) in seen:
-            yield _at(part, ".".join(place), "ALIAS", "aliases are not allowed in settings: write the value again", file)
+            yield _at(
+                part, ".".join(place), "ALIAS", "aliases are not allowed in settings: write the value again", file
+            )
             continue
         seen.add(id(part))
         if isinstance(part, yaml.SequenceNode):
@@ -85,7 +89,9 @@ def _misshapen(node: Any, file: str) -> Iterator[Problem]:
             for key, value in part.value:
                 inner = (*place, str(key.value))
                 if key.tag != "tag:yaml.org,2002:str":
-                    yield _at(key, ".".join(inner), "KEY_NOT_TEXT", "a name must be text", file, f'quote it: "{key.value}"')
+                    yield _at(
+                        key, ".".join(inner), "KEY_NOT_TEXT", "a name must be text", file, f'quote it: "{key.value}"'
+                    )
                 elif key.value in keys:
                     yield _at(key, ".".join(inner), "TWICE", "stands here a second time", file, "keep one of them")
                 keys.add(str(key.value))
@@ -101,4 +107,6 @@ def _positions(node: Any, place: Place) -> Iterator[tuple[Place, tuple[int, int]
 
 
 def _at(node: Any, path: str, code: str, message: str, file: str, hint: str = "") -> Problem:
-    return Problem(path, code, message, hint, file=file, line=node.start_mark.line + 1, column=node.start_mark.column + 1)
+    return Problem(
+        path, code, message, hint, file=file, line=node.start_mark.line + 1, column=node.start_mark.column + 1
+    )

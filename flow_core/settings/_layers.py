@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from flow_core.errors import StateError
 from flow_core.settings._document import Positions, parse, read_text
 from flow_core.settings._model import Origin, Place, Text
 from flow_core.settings._paths import home
@@ -72,7 +72,7 @@ def find_project_file(cwd: Path, environ: Mapping[str, str]) -> Path | None:
     The search ends with the repository's root (a folder with ``.git``), with the home folder, and before a folder like
     ``/tmp``, where anybody could have put one.
     """
-    last = home(environ)
+    last = _home_or_none(environ)
     for folder in (cwd, *cwd.parents):
         if _is_shared(folder):
             return None
@@ -92,7 +92,9 @@ def refused_in_project(layer: Layer) -> Iterator[Problem]:
     for kind in ("profiles", "result_stores"):
         for place, value in _walk(layer.values.get(kind), (kind,)):
             if is_credential(value) and "defaults" not in place[2:3]:
-                message = f"a project file, which comes with a clone, cannot say where a credential is ({next(iter(value))})"
+                message = (
+                    f"a project file, which comes with a clone, cannot say where a credential is ({next(iter(value))})"
+                )
                 hint = "set it in your own configuration file, or run `flow login`"
                 yield layer.origin(place).problem(".".join(place), "NOT_IN_PROJECT", message, hint)
 
@@ -114,12 +116,15 @@ def merge(layers: Iterable[Layer]) -> tuple[dict[str, Any], dict[str, Origin]]:
 def put(values: dict[str, Any], place: Place, value: object) -> None:
     """Set what stands at ``place``, making the mappings that lead there."""
     for key in place[:-1]:
-        inner = values.get(key)
-        values = values.setdefault(key, {}) if isinstance(inner, dict) else values.__setitem__(key, {}) or values[key]
+        if not isinstance(values.get(key), dict):
+            values[key] = {}
+        values = values[key]
     values[place[-1]] = value
 
 
-def _merge(values: dict[str, Any], origins: dict[str, Origin], layer: Layer, new: Mapping[str, Any], place: Place) -> None:
+def _merge(
+    values: dict[str, Any], origins: dict[str, Origin], layer: Layer, new: Mapping[str, Any], place: Place
+) -> None:
     for key, value in new.items():
         inner = (*place, key)
         origins[".".join(inner)] = layer.origin(inner)
@@ -166,8 +171,15 @@ def _profile_place(variable: str, names: Mapping[str, str]) -> Place | None:
     return ("profiles", names.get(name, name.lower()), *key.split("__")) if name and key else None
 
 
+def _home_or_none(environ: Mapping[str, str]) -> Path | None:
+    try:
+        return home(environ)
+    except StateError:
+        return None
+
+
 def _is_shared(folder: Path) -> bool:
     try:
-        return os.stat(folder).st_mode & _SHARED_FOLDER == _SHARED_FOLDER
+        return folder.stat().st_mode & _SHARED_FOLDER == _SHARED_FOLDER
     except OSError:
         return False

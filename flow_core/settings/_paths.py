@@ -13,7 +13,7 @@ from flow_core.errors import StateError
 
 @attrs.frozen
 class Paths:
-    """Folders that need not exist yet: ``secrets.make_folder`` makes them 0700 when something is written."""
+    """Folders that need not exist yet: :func:`make_folder` makes one, 0700, when something is written to it."""
 
     config_dir: Path
     state_dir: Path
@@ -33,7 +33,10 @@ def paths(environ: Mapping[str, str] | None = None) -> Paths:
         return Paths(root, root / "state", root / "cache", root / "config.yaml")
     config = _xdg(env, "XDG_CONFIG_HOME", ".config")
     return Paths(
-        config, _xdg(env, "XDG_STATE_HOME", ".local/state"), _xdg(env, "XDG_CACHE_HOME", ".cache"), config / "config.yaml"
+        config,
+        _xdg(env, "XDG_STATE_HOME", ".local/state"),
+        _xdg(env, "XDG_CACHE_HOME", ".cache"),
+        config / "config.yaml",
     )
 
 
@@ -44,7 +47,9 @@ def home(environ: Mapping[str, str]) -> Path:
     try:
         return Path("~").expanduser()
     except RuntimeError as error:
-        raise StateError("this account has no home folder", "set HOME, or FLOW_HOME to a folder for Flow's files") from error
+        raise StateError(
+            "this account has no home folder", "set HOME, or FLOW_HOME to a folder for Flow's files"
+        ) from error
 
 
 def _xdg(environ: Mapping[str, str], variable: str, default: str) -> Path:

@@ -91,8 +91,8 @@ def _converter() -> cattrs.Converter:
         str | tuple[str, ...] | None, lambda value, _: tuple(value) if isinstance(value, list) else value
     )
     converter.register_structure_hook(Decimal, lambda value, _: Decimal(value))
-    converter.register_structure_hook(
-        Mapping[str, Mapping[str, object]],
+    converter.register_structure_hook_func(
+        lambda kind: bool(kind == Mapping[str, Mapping[str, object]]),
         lambda value, _: {name: _read_only(section) for name, section in value.items()},
     )
     return converter

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from flow_core.spec._report import INVALID, Report, Wrong, join, suggest
+from flow_core.spec._report import INVALID, Report, Wrong, join
 from flow_core.spec._scalar import MAX_INTEGER, Kind, describe, text, wrong_type
 
 _DEEPEST = 32
@@ -105,7 +105,7 @@ class Record:
         found: dict[str, Any] = {}
         for name, value in given.items():
             if name not in self.fields:
-                report.add(join(path, name), "UNKNOWN_KEY", f"unknown word `{name}`", suggest(str(name), self.fields))
+                report.add(join(path, name), "UNKNOWN_KEY", f"unknown word `{name}`", report.suggest(name, self.fields))
             elif value is None and name in self.nullable:
                 found[str(name)] = None
             elif value is not None or not is_optional(self.build, str(name)):
@@ -166,7 +166,7 @@ class Section:
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, (int, float)):
-            if not math.isfinite(value) or abs(value) > MAX_INTEGER:
+            if abs(value) > MAX_INTEGER or not math.isfinite(value):
                 report.add(path, "OUT_OF_RANGE", "is not a number that JSON can say")
             return value
         try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from flow_core.spec._report import Wrong, config_error, join
+from flow_core.spec._report import Wrong, config_error, join, printable
 from flow_core.types import Problem
 
 if TYPE_CHECKING:
@@ -55,9 +55,8 @@ class Document:
     def add(self, path: str, index: int, error: Wrong | Unreadable) -> None:
         """Note a problem of ``path`` at ``index``."""
         line, column = self.place(index)
-        self.problems.append(
-            Problem(path, error.code, error.message, error.hint, file=self.file, line=line, column=column)
-        )
+        problem = Problem(path, error.code, error.message, error.hint, file=self.file, line=line, column=column)
+        self.problems.append(printable(problem))
 
     def enter(self, index: int, depth: int) -> None:
         """Count one more value; raises :class:`Unreadable` when there are too many or they are nested too deep."""
@@ -85,7 +84,7 @@ def load(path: Path) -> Document:
     try:
         return _parse(_decode(_bytes(path), name), path)
     except Wrong as error:
-        raise config_error([Problem("", error.code, error.message, error.hint, file=name)], name) from error
+        raise config_error([Problem("", error.code, error.message, error.hint, file=name)], name) from None
 
 
 def _parse(document: Document, path: Path) -> Document:
@@ -93,7 +92,7 @@ def _parse(document: Document, path: Path) -> Document:
         document.data = _top(document, _data(document, path))
     except Unreadable as error:
         document.add("", error.index, error)
-        raise config_error(document.problems, document.file) from error
+        raise config_error(document.problems, document.file) from None
     return document
 
 
@@ -129,7 +128,7 @@ def _decode(content: bytes, file: str) -> Document:
         document = Document(file, content[: error.start].decode("utf-8").removeprefix("\ufeff"))
         wrong = Wrong(f"byte 0x{content[error.start]:02x} is not UTF-8", "save the file as UTF-8", "NOT_UTF8")
         document.add("", len(document.text), wrong)
-        raise config_error(document.problems, file) from error
+        raise config_error(document.problems, file) from None
 
 
 def _bytes(path: Path) -> bytes:

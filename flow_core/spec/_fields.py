@@ -124,6 +124,8 @@ def _target(value: object) -> str:
         raise Wrong(f"{quoted(path)} is not absolute", "begin it with /")
     if ".." in path.split("/"):
         raise Wrong(f"{quoted(path)} holds ..", "write the path without it")
+    if len(path) > 4095:
+        raise Wrong("is longer than any path can be: 4095 bytes")
     if not path.strip("/."):
         raise Wrong("is the root of the node, which cannot be covered", "write a folder below it")
     return path
@@ -317,7 +319,7 @@ _ARGUMENTS = {"type": "array", "minItems": 1, "items": {"type": "string"}}
 _MONEY = {
     "anyOf": [
         {"type": "number", "exclusiveMinimum": 0},
-        {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,12})?$"},
+        {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,30})?$"},
     ]
 }
 
@@ -366,4 +368,4 @@ SECTION: Final = Section()
 SHORT_WORDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {"gpu": FIELDS["instance_type"], **{word: RESOURCES.fields[word] for word in ("cpus", "memory", "disk")}}
 )
-"""Words at top level that stand for another: ``gpu`` for ``instance_type``, the others for their place in ``resources``."""
+"""Words at top level that stand for others: ``gpu`` for ``instance_type``, the rest for words of ``resources``."""

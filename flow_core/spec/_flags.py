@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from flow_core.spec._report import config_error
+from flow_core.spec._report import config_error, printable
 from flow_core.types import Problem, Resources, TaskConfig
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
@@ -70,8 +70,8 @@ def read_flags(
     """Return the user-form mapping that flags ask for, and the flag that set each of its paths.
 
     ``values`` has, by :attr:`Flag.key`, text, a sequence of texts for a ``multiple`` flag, True or False for a pair;
-    None and empty sequences were not given. ``K=V`` and ``PROVIDER.KEY=VALUE`` texts are taken apart; an option's value is
-    read as in a file (``true``, ``null`` and numbers are themselves, quotes make text). A text that is not one is added
+    None and empty sequences were not given. ``K=V`` and ``PROVIDER.KEY=VALUE`` texts are taken apart; an option's value
+    is read as in a file (``true``, ``null`` and numbers are themselves, quotes make text). What is neither is added
     to ``problems``, or raises :class:`ConfigError` where no list is given.
     """
     reading = _Reading()
@@ -131,7 +131,7 @@ class _Reading:
         self.flags[f"{flag.key}.{path}"] = self.flags[path] = flag.name
 
     def _refuse(self, flag: Flag, text: str, hint: str) -> None:
-        self.problems.append(Problem(flag.name, "BAD_VALUE", f'"{text}" is not {flag.metavar}', hint))
+        self.problems.append(printable(Problem(flag.name, "BAD_VALUE", f'"{text}" is not {flag.metavar}', hint)))
 
 
 def _typed(key: str, value: Any) -> object:

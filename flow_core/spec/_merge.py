@@ -20,6 +20,8 @@ def merge(base: Mapping[str, object], override: Mapping[str, object]) -> dict[st
     """
     merged = _without_rivals(base, override)
     for word, value in override.items():
+        if value is None:
+            continue
         if word == "options" and isinstance(value, Mapping):
             _lay_options(merged, value)
         else:
@@ -28,8 +30,8 @@ def merge(base: Mapping[str, object], override: Mapping[str, object]) -> dict[st
 
 
 def _laid_over(word: str, old: Any, new: Any) -> object:
-    if old is None or new is None:
-        return old if new is None else new
+    if old is None:
+        return new
     if word in _BY_KEY or (word not in FIELDS and isinstance(new, Mapping)):
         return _deep(old, new) if isinstance(old, Mapping) and isinstance(new, Mapping) else old
     if word in _APPENDED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flow_core.spec._fields import fit_name
@@ -39,7 +40,7 @@ _SETTING_UP = frozenset(
 
 
 def default_name(command: str | Sequence[str] | None) -> str:
-    """Return a task's name for ``command``: the script that an interpreter or launcher runs, else the program's own name.
+    """Return a task's name: the script that an interpreter or launcher runs, else the program's own name.
 
     ``python train.py --lr 1`` and ``torchrun --nproc_per_node 8 train.py`` give ``train``, ``./run.sh`` gives ``run``,
     ``python -m pkg.eval`` gives ``pkg.eval``, ``python -c …`` gives ``python``, ``cd src && make all`` gives ``make``.
@@ -72,7 +73,7 @@ def _step_name(words: list[str]) -> str:
 
 def _script(words: list[str]) -> str:
     """The module or script among an interpreter's arguments; empty when its program is in the arguments themselves."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         if word in ("-c", "-e"):
             return ""
         if word == "-m":

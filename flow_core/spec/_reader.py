@@ -10,7 +10,7 @@ import attrs
 from flow_core.errors import ConfigError
 from flow_core.spec._compound import is_optional
 from flow_core.spec._fields import FIELDS, RESOURCES, SECTION, SHORT_WORDS
-from flow_core.spec._report import INVALID, Positions, Report, join, suggest
+from flow_core.spec._report import INVALID, Positions, Report, join
 from flow_core.spec._rules import check_rules
 from flow_core.spec._scalar import wrong_type
 from flow_core.types import Problem, TaskConfig
@@ -113,7 +113,7 @@ class _Reading:
             return
         for name, section in (value or {}).items():
             if not isinstance(name, str) or (self._providers and name not in self._providers):
-                near = suggest(str(name), self._providers)
+                near = self._report.suggest(name, self._providers)
                 self._report.add(join("options", name), "NO_PLUGIN", f"no plugin named {name} is installed", near)
             else:
                 self._section(name, join("options", name), section)
@@ -131,11 +131,8 @@ class _Reading:
 
     def _unknown(self, word: object, value: object) -> None:
         meant = _OTHERS_WORDS.get(str(word).lower().replace("-", "_"), "")
-        hint = (
-            f"did you mean `{meant}`?"
-            if meant
-            else suggest(str(word), {*FIELDS, *SHORT_WORDS, *self._providers} - {"function"})
-        )
+        known = {*FIELDS, *SHORT_WORDS, *self._providers} - {"function"}
+        hint = f"did you mean `{meant}`?" if meant else self._report.suggest(word, known)
         section = ", and no plugin of that name is installed" if isinstance(value, Mapping) else ""
         self._report.add(str(word), "UNKNOWN_KEY", f"unknown word `{word}`{section}", hint)
 

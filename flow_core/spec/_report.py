@@ -15,6 +15,9 @@ Positions = Mapping[str, tuple[int, int]]
 INVALID: Final[Any] = type("Invalid", (), {"__repr__": lambda _: "INVALID"})()
 """Stands where a value could not be read: its problem is in the report, and no rule looks at it again."""
 
+_MOST_PROBLEMS = 1000
+_MOST_SUGGESTIONS = 100
+_LONGEST_TEXT = 300
 _ALIASES = {"instance_type": "gpu", **{f"resources.{word}": word for word in ("cpus", "memory", "disk")}}
 
 
@@ -44,16 +47,20 @@ class Report:
 
     def add(self, path: str, code: str, message: str, hint: str = "") -> None:
         """Note a problem at ``path``, unless its text was found to be at fault before."""
-        if path in self._spoilt:
-            return
-        self.problems.append(self.place(Problem(path, code, message, hint)))
+        if path not in self._spoilt and len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(printable(self.place(Problem(path, code, message, hint))))
+
+    def suggest(self, word: object, known: Collection[str]) -> str:
+        """Return ``did you mean `x`?`` for the nearest of ``known``; empty when none is near, or none reads so far."""
+        near = nearest(str(word), known) if len(self.problems) < _MOST_SUGGESTIONS else ""
+        return f"did you mean `{near}`?" if near else ""
 
     def wrong(self, path: str, error: Wrong) -> None:
         """Note what a reader refused at ``path``."""
         self.add(path, error.code, error.message, error.hint)
 
     def place(self, problem: Problem) -> Problem:
-        """Return ``problem`` with the nearest place that its path is known to come from: a flag, or a line of the file."""
+        """Return ``problem`` with the nearest place that its path is known to come from: a flag, or a line."""
         for path in _places(problem.path):
             if path in self._flags:
                 return _evolve(problem, path=f"{self._flags[path]} {_below(problem.path, path)}".rstrip())
@@ -96,10 +103,15 @@ def join(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def suggest(word: str, known: Collection[str]) -> str:
-    """Return ``did you mean `x`?`` for the nearest of ``known``, or an empty text when none is near."""
-    near = nearest(word, known)
-    return f"did you mean `{near}`?" if near else ""
+def printable(problem: Problem) -> Problem:
+    """Return ``problem`` fit for a terminal: a name in a file may hold anything, and be of any length."""
+    return _evolve(problem, path=_escaped(problem.path), message=_escaped(problem.message), hint=_escaped(problem.hint))
+
+
+def _escaped(text: str) -> str:
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}..."
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from flow_core.spec._report import INVALID, Report
@@ -21,31 +22,28 @@ def _one_thing_to_run(values: Values, report: Report) -> None:
     command, function = values.get("command"), values.get("function")
     if command is None and function is None:
         report.add("command", "NO_COMMAND", "no command", "write what to run, as `command: python train.py`")
-    elif command is not None and function is not None:
+    elif command is not None and function not in (None, INVALID):
         report.add("command", "CONFLICT", "a function is given too", "leave one of them out")
 
 
 def _targets_apart(values: Values, report: Report) -> None:
-    seen: list[tuple[str, str]] = []
+    taken: dict[str, str] = {}
     for path, target in _targets(values):
-        for other, taken in seen:
-            if target == taken:
-                report.add(path, "DUPLICATE", f"{target} is taken by {other}", "give each a path of its own")
-            elif _is_inside(target, taken) or _is_inside(taken, target):
-                inner, outer = (target, taken) if _is_inside(target, taken) else (taken, target)
-                message = f"{inner} lies inside {outer}; one of them is {other}"
-                report.add(path, "CONFLICT", message, "put them beside each other")
-        seen.append((path, target))
+        if target in taken:
+            report.add(path, "DUPLICATE", f"{target} is taken by {taken[target]}", "give each a path of its own")
+        else:
+            taken[target] = path
+    for target, path in taken.items():
+        outer = next((str(parent) for parent in PurePosixPath(target).parents if str(parent) in taken), None)
+        if outer is not None:
+            message = f"{target} lies inside {outer}, the target of {taken[outer].removesuffix('.target')}"
+            report.add(path, "CONFLICT", message, "put them beside each other")
 
 
 def _targets(values: Values) -> Iterator[tuple[str, str]]:
     for word in ("mounts", "volumes"):
         for path, item in _items(values, word):
             yield f"{path}.target", "/" + posixpath.normpath(item.target).lstrip("/")
-
-
-def _is_inside(path: str, outer: str) -> bool:
-    return path.startswith(f"{outer}/")
 
 
 def _secrets_apart(values: Values, report: Report) -> None:

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 import attrs
 
-from flow_core.spec._report import INVALID, Report, Wrong, suggest
+from flow_core.spec._report import INVALID, Report, Wrong, nearest
 from flow_core.types import parse_duration, parse_size
 
 MAX_INTEGER = 2**63 - 1
 """Largest whole number anywhere: what SQLite, and most readers of JSON, can hold."""
 
 _LONGEST_NUMBER = 32
-_MONEY = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
+_MONEY = re.compile(r"\d{1,12}(\.\d{1,30})?", re.ASCII)
 _WORDS_OF_1_1 = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
@@ -120,7 +120,7 @@ def one_of(words: Collection[str]) -> Callable[[object], str]:
             raise wrong_type(expected, value, 'write "no"' if value is False and "no" in words else "")
         word = text(value)
         if word not in words:
-            raise Wrong(f"{quoted(word)} is not {expected}", suggest(word, words), "UNKNOWN_WORD")
+            raise Wrong(f"{quoted(word)} is not {expected}", _meant(word, words), "UNKNOWN_WORD")
         return word
 
     return parse
@@ -179,16 +179,22 @@ def money(value: object) -> Decimal:
     """Read USD, above 0: a number, a Decimal, or its text."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
         raise wrong_type("an amount in USD", value)
-    if isinstance(value, str):
-        word = text(value)
-    else:
-        word = format(Decimal(repr(value)) if isinstance(value, float) else Decimal(value), "f")
+    word = (
+        text(value)
+        if isinstance(value, str)
+        else _written_out(Decimal(repr(value) if isinstance(value, float) else value))
+    )
     if not _MONEY.fullmatch(word):
         raise Wrong(f"{quoted(word)} is not an amount in USD above 0", "write it as 2.50")
     amount = Decimal(word)
     if not amount:
         raise Wrong("is 0, must be above 0", code="OUT_OF_RANGE")
     return amount
+
+
+def _written_out(amount: Decimal) -> str:
+    """``amount`` without an exponent, unless that would be very long."""
+    return format(amount, "f") if amount.is_finite() and abs(amount.adjusted()) < _LONGEST_NUMBER else str(amount)
 
 
 def quoted(word: str) -> str:
@@ -221,6 +227,11 @@ def _within(value: float, low: float, *, above: bool) -> float:
             code="OUT_OF_RANGE",
         )
     return value + 0.0  # -0.0 becomes 0.0: equal records have equal text
+
+
+def _meant(word: str, words: Collection[str]) -> str:
+    near = nearest(word, words)
+    return f"write {near}" if near else ""
 
 
 def _number_hint(value: object) -> str:

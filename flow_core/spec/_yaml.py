@@ -37,6 +37,8 @@ def read(document: Document) -> object:
         raise _syntax_error(document, error) from error
     except RecursionError as error:
         raise Unreadable(0, "TOO_DEEP", "is nested too deep") from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # as for a \U beyond Unicode, which has no mark
+        raise Unreadable(0, "SYNTAX", "is not YAML: an escape or a directive names what does not exist") from error
     if root is None:
         raise Unreadable(0, "EMPTY", "holds comments only", "write at least `command: …`")
     document.positions[""] = document.place(root.start_mark.index)

@@ -82,7 +82,7 @@ def test_what_only_sounds_like_a_key_is_taken(root: Path, name: str) -> None:
 def test_include_brings_back_what_is_ignored(root: Path) -> None:
     fill(root, "a.py", "data/big.bin", "data/x.tmp", "other/y.bin")
     (root / ".gitignore").write_text("data/\nother/\n.gitignore\n")
-    assert select(root, ["data/", "!*.tmp"]).files == ("a.py", "data/big.bin")
+    assert select(root, ["data/*", "!*.tmp"]).files == ("a.py", "data/big.bin")
 
 
 def test_exclude_wins_over_include_and_tracking(root: Path) -> None:

@@ -5,6 +5,7 @@ import resource
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -164,7 +165,7 @@ def test_close_releases_the_descriptor():
 
 
 def test_when_the_user_has_no_more_inotify_instances_it_polls(tmp_path):
-    limit = int(open("/proc/sys/fs/inotify/max_user_instances").read())
+    limit = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
     if limit > 4096:
         pytest.skip("more inotify instances than this test wants to open")
     taken = []
@@ -186,9 +187,11 @@ def test_files_that_inotify_has_no_room_for_are_polled_beside_the_others(tmp_pat
     for name in ("served", "refused"):
         (tmp_path / name).touch()
     real = inotify._add_watch
-    monkeypatch.setattr(
-        inotify, "_add_watch", lambda fd, path, mask: None if "refused" in str(path) else real(fd, path, mask)
-    )
+
+    def limited(fd, path, mask):
+        return None if "refused" in str(path) else real(fd, path, mask)
+
+    monkeypatch.setattr(inotify, "_add_watch", limited)
     with Watcher() as watcher:
         served, refused = watcher.add(tmp_path / "served"), watcher.add(tmp_path / "refused")
         assert watcher.polling
@@ -206,7 +209,7 @@ def test_a_full_queue_tells_of_everything(tmp_path):
         handles = {watcher.add(file) for file in files}
         quiet = watcher.add(tmp_path)
         fds = [os.open(file, os.O_WRONLY | os.O_APPEND) for file in files]
-        for _ in range(int(open("/proc/sys/fs/inotify/max_queued_events").read()) // 2 + 10):
+        for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text()) // 2 + 10):
             for fd in fds:  # in turn, for the kernel merges equal neighbours
                 os.write(fd, b"x")
         for fd in fds:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import resource
 import struct
 import subprocess
@@ -267,13 +268,13 @@ def test_a_follower_of_a_silent_task_is_not_woken(folder):
     folder.write(b"one\n")
     following = Following(folder)
     following.until(b"one\n")
-    path = "/proc/self/task/%d/status" % following.native_id
+    status = Path("/proc/self/task/%d/status" % following.native_id)
     deadline = time.monotonic() + 5
-    while "(sleeping)" not in open(path).read():
+    while "(sleeping)" not in status.read_text():
         assert time.monotonic() < deadline
-    before = [line for line in open(path) if "ctxt" in line]
-    assert not following.join(1)
-    assert [line for line in open(path) if "ctxt" in line] == before
+    switches = re.findall(r"ctxt.*", status.read_text())
+    following.join(1)
+    assert re.findall(r"ctxt.*", status.read_text()) == switches
     folder.end()
     following.ended()
 
@@ -325,14 +326,11 @@ def test_a_log_that_the_task_truncates_is_read_from_its_beginning(folder):
 
 def test_nothing_is_lost_while_many_write_and_the_folder_moves(folder, tmp_path):
     lines = [b"%d %s\n" % (number, b"x" * (number % 300)) for number in range(4000)]
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", "import os,sys\nfor l in sys.stdin.buffer: os.write(1, l)"],
-            stdin=subprocess.PIPE,
-            stdout=open(folder.rank(rank=rank) / "stdout", "ab"),
-        )
-        for rank in range(2)
-    ]
+    code = "import os, sys\nfor line in sys.stdin.buffer: os.write(1, line)"
+    writers = []
+    for rank in range(2):
+        with open(folder.rank(rank=rank) / "stdout", "ab") as out:
+            writers.append(subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=out))
     following = Following(folder)
     for number, writer in enumerate(writers):
         writer.stdin.write(b"".join(lines))
@@ -376,6 +374,16 @@ def test_a_torn_index_record_is_ignored(folder):
     folder.write(b"aaabbb")
     folder.index((0, 100.0), tail=struct.pack("<Q", 3) + b"\x01\x02")
     assert [(p.data, p.time) for p in once(folder)] == [(b"aaabbb", 100.0)]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records=st.lists(st.integers(0, 12), max_size=6), start=st.integers(0, 10))
+def test_a_damaged_index_costs_no_byte(tmp_path_factory, records, start):
+    folder = Folder(tmp_path_factory.mktemp("law") / "task")
+    folder.write(b"0123456789")
+    folder.index(*((offset, number) for number, offset in enumerate(records)))
+    pieces = once(folder, {(1, 0, "stdout"): start})
+    assert b"".join(p.data for p in pieces) == b"0123456789"[start:]
 
 
 def test_without_index_there_is_no_time(folder):
@@ -562,7 +570,7 @@ def node(tmp_path):
     """Runs the command as on a node, where the runner is alone."""
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "runner").symlink_to(Path(flow_core.runner.__file__).parent)
-    code = "import sys; from runner.reader import command; sys.exit(command(sys.argv[1:]))"
+    code = "import sys; from runner.reader import main; sys.exit(main(sys.argv[1:]))"
 
     def start(*words, **more):
         argv = [sys.executable, "-c", code, *words]

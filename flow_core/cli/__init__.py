@@ -1,0 +1,5 @@
+"""The command line: parsing, rendering and exit codes. Whatever a program would need too is in :mod:`flow_core.client`."""
+
+from flow_core.cli._main import run
+
+__all__ = ["run"]

@@ -1,0 +1,93 @@
+"""From arguments to an exit status: no traceback, no half-written pipe, one meaning per code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, TextIO
+
+import click
+
+from flow_core.cli._invocation import Invocation, TaskStatus
+
+COMPLETE_VARIABLE = "_FLOW_COMPLETE"
+INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 + SIGINT, 128 + SIGPIPE: what a shell shows for a program that the signal ended
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status; ``FLOW_EXIT_FILE`` gets ``task N`` or ``flow N``."""
+    _never_fail_to_print(sys.stdout, sys.stderr)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        status = _guarded(Invocation(arguments))
+    _note_status(status)
+    return int(status)
+
+
+def _guarded(invocation: Invocation) -> int:
+    try:
+        status = _invoke(invocation)
+        sys.stdout.flush()
+        return status
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return PIPE_CLOSED
+    except Exception as error:
+        return _failed(error, invocation)
+
+
+def _failed(error: Exception, invocation: Invocation) -> int:
+    from flow_core.cli._failure import report
+
+    try:
+        return report(error, invocation)
+    except BrokenPipeError:
+        _drop_output()
+        return PIPE_CLOSED
+
+
+def _invoke(invocation: Invocation) -> int:
+    from flow_core.cli._app import app
+
+    if instruction := os.environ.get(COMPLETE_VARIABLE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(app, {}, "flow", COMPLETE_VARIABLE, instruction)
+    with app.make_context("flow", list(invocation.arguments), obj=invocation) as ctx:
+        answer = app.invoke(ctx)
+    return answer if isinstance(answer, int) else 0
+
+
+def _never_fail_to_print(*streams: TextIO) -> None:
+    for stream in streams:
+        with suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+
+
+def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
+    sys.stderr.write(f"flow: warning: {' '.join(str(message).split())}\n")
+
+
+def _drop_output() -> None:
+    """Point stdout at nothing, or the interpreter complains at its end about what it cannot flush."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _note_status(status: int) -> None:
+    path = os.environ.get("FLOW_EXIT_FILE")
+    if not path:
+        return
+    whose = "task" if isinstance(status, TaskStatus) else "flow"
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"{whose} {int(status)}\n")
+    except OSError as error:
+        sys.stderr.write(f"flow: warning: cannot write FLOW_EXIT_FILE {path}: {error.strerror}\n")

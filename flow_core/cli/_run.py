@@ -1,0 +1,146 @@
+"""What ``flow run`` does with a command line: config, plan, submit, and following it or not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from flow_core.cli._attached import Attached
+from flow_core.cli._envelope import emit
+from flow_core.cli._interrupts import Interrupted, Interrupts
+from flow_core.cli._rows import detail
+from flow_core.cli._streams import attached_printer
+from flow_core.cli._talk import quoted, say
+from flow_core.cli.commands.run import is_task_file
+from flow_core.client import Flow
+from flow_core.errors import ConfigError
+from flow_core.types import Problem, TaskConfig
+
+if TYPE_CHECKING:
+    from flow_core.client import Plan, Task
+
+
+@attrs.frozen
+class Request:
+    """The command line: ``words`` are the command or a file, ``given`` the task's flags by key."""
+
+    words: Sequence[str]
+    given: Mapping[str, Any]
+    detach: bool = False
+    verbose: bool = False
+    quiet: bool = False
+    redact: bool = True
+    as_json: bool = False
+
+
+def read_config(flow: Flow, request: Request) -> TaskConfig:
+    """Return the validated config. Raises ConfigError with every problem, each at its line or its flag."""
+    from flow_core.spec import load_mapping, merge, read_flags, read_mapping
+
+    problems: list[Problem] = []
+    asked, flag_of = read_flags(request.given, problems=problems)
+    providers = flow.provider_names()
+    if not is_task_file(request.words[0]):
+        command = request.words[0] if len(request.words) == 1 else list(request.words)
+        return read_mapping({"command": command, **asked}, flags=flag_of, providers=providers, problems=problems)
+    if len(request.words) > 1:
+        raise click.UsageError(f"{request.words[0]} is a task file and takes no arguments: {request.words[1]}")
+    file = Path(request.words[0])
+    data, positions = load_mapping(file, problems=problems)
+    return read_mapping(
+        merge(data, asked),
+        positions=positions,
+        file=str(file),
+        flags=flag_of,
+        providers=providers,
+        problems=problems,
+    )
+
+
+def run(request: Request) -> int:
+    """Submit the task; follow it to its end unless detached. Returns the status to exit with."""
+    flow = Flow()
+    plan = make_plan(flow, request)
+    with Interrupts() as interrupts:
+        task, interrupted = _submit(flow, plan, interrupts)
+        if request.detach:
+            _print_id(flow, task, request.as_json)
+            return 0
+        if not request.quiet:
+            say(f"{quoted(task.row)} on {plan.profile.name}")
+        printer = attached_printer(task, to_stderr=request.as_json, redact=request.redact)
+        attached = Attached(task, printer, interrupts, request.quiet)
+        status = attached.follow(interrupted)
+    if request.as_json:
+        emit(detail(flow, task.refresh()), "run")
+    return status
+
+
+def make_plan(flow: Flow, request: Request, priced: bool = False) -> Plan:
+    """Check the task; warnings go to stderr."""
+    config = read_config(flow, request)
+    try:
+        plan = flow.plan(config, priced)
+    except ConfigError as error:
+        raise _located(error, request) from error
+    if not request.quiet:
+        for problem in _located_problems(plan.warnings, request):
+            say(f"warning: {problem}")
+    return plan
+
+
+def _located(error: ConfigError, request: Request) -> ConfigError:
+    """Return the error with the line or the flag that each of its problems comes from."""
+    problems = _located_problems(error.problems, request)
+    return ConfigError(error.message, error.hint, error.details, problems)
+
+
+def _located_problems(problems: Sequence[Problem], request: Request) -> Sequence[Problem]:
+    if not problems:
+        return problems
+    from flow_core.spec import load_mapping, locate, read_flags
+
+    ignored: list[Problem] = []
+    _, flag_of = read_flags(request.given, problems=ignored)
+    if not is_task_file(request.words[0]):
+        return locate(problems, flags=flag_of)
+    _, positions = load_mapping(Path(request.words[0]), problems=ignored)
+    return locate(problems, positions=positions, file=request.words[0], flags=flag_of)
+
+
+def _submit(flow: Flow, plan: Plan, interrupts: Interrupts) -> tuple[Task, int | None]:
+    """Return the task, and the signal that came while it was being submitted: no submit is left half done for one."""
+    task: Task | None = None
+    try:
+        with interrupts.held():
+            task = flow.submit_plan(plan)
+    except Interrupted as signal_:
+        if task is None:
+            raise KeyboardInterrupt from signal_
+        return task, signal_.number
+    return task, None
+
+
+def _print_id(flow: Flow, task: Task, as_json: bool) -> None:
+    if as_json:
+        emit(detail(flow, task.row), "run")
+    else:
+        sys.stdout.write(f"{task.id}\n")
+
+
+def dry_run(request: Request) -> int:
+    """Say what would run; nothing is written anywhere."""
+    from flow_core.cli._dry_run import as_data, describe
+
+    flow = Flow()
+    plan = make_plan(flow, request, priced=True)
+    if request.as_json:
+        emit(as_data(flow, plan), "run")
+    else:
+        sys.stdout.write(describe(flow, plan, request.verbose))
+    return 0

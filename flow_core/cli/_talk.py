@@ -1,0 +1,34 @@
+"""Flow's own words to a person, on stderr."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flow_core.journal import TaskRow
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def say(text: str) -> None:
+    """Write one line of Flow's own to stderr."""
+    sys.stderr.write(f"flow: {text}\n")
+    sys.stderr.flush()
+
+
+def quoted(row: TaskRow) -> str:
+    """Return how a task is called in a sentence."""
+    return f'{row.id} "{row.name}"'
+
+
+def say_which(word: str, row: TaskRow) -> None:
+    """Say which task was taken when several have the name."""
+    if row.newest_of > 1:
+        say(f'{row.id} is the newest of {row.newest_of} named "{word}"')
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` without anything that would move a terminal's cursor."""
+    return _CONTROL.sub(" ", text)

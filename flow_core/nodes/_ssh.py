@@ -1,0 +1,185 @@
+"""A node that is reached by ssh."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from stat import S_IMODE
+from typing import IO
+
+from flow_core.errors import CapabilityError, ConfigError, FlowError, NotFoundError, StateError, TransientError
+from flow_core.nodes import _files, _logs, _remote
+from flow_core.nodes._connection import UNREACHABLE, Connection
+from flow_core.nodes._cursor import from_offsets, to_offsets
+from flow_core.nodes._node import STREAMS
+from flow_core.nodes._report import parse_report
+from flow_core.runner import bundle, reader
+from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
+
+
+class SshNode:
+    """Does everything through one shared connection and the runner, which is installed on the node at the first need."""
+
+    def __init__(self, access: NodeAccess, state: Path) -> None:
+        self._folder = access.path
+        self._host = access.host or "localhost"
+        self._connection = Connection(access, state)
+        self._archive = _remote.archive()
+        self._forwards: list[tuple[int, int]] = []
+
+    def report(self) -> TaskReport | None:
+        """See :meth:`Node.report`."""
+        try:
+            return parse_report(json.loads(self._ask("status").stdout))
+        except NotFoundError:
+            return None
+
+    def read(
+        self,
+        cursor: LogCursor,
+        follow: bool = False,
+        ranks: Collection[int] | None = None,
+        streams: Collection[str] = STREAMS,
+        closed: Callable[[], bool] | None = None,
+    ) -> Iterator[LogChunk]:
+        """See :meth:`Node.read`. After a cut it goes on by itself at the same byte; TransientError after five vain tries."""
+        words = [word for stream in streams for word in ("--stream", stream)]
+        words += [word for rank in ranks or () for word in ("--rank", str(rank))]
+        start = partial(self._start_reading, "follow" if follow else "once", words)
+        return _logs.read(start, self._explain, cursor, closed)
+
+    def tail(self, lines: int) -> LogCursor:
+        """See :meth:`Node.tail`."""
+        return self._cursor("tail", str(lines))
+
+    def since(self, moment: float) -> LogCursor:
+        """See :meth:`Node.since`."""
+        return self._cursor("since", repr(moment))
+
+    def cancel(self, grace_seconds: float) -> bool:
+        """See :meth:`Node.cancel`."""
+        report = self.report()
+        if report is None:
+            raise self._missing()
+        return not report.is_final and self._ask("cancel", repr(grace_seconds), fine=(0, 1)).returncode == 0
+
+    def signal(self, name: str) -> None:
+        """See :meth:`Node.signal`."""
+        try:
+            bundle.signal_number(name)
+        except ValueError as error:
+            raise ConfigError(str(error), "name it as INT, USR1 or TERM") from error
+        self._ask("signal", name, fine=(0, 1))
+
+    def exec(self, rank: int, argv: Sequence[str], tty: bool = False) -> ShellSession:
+        """See :meth:`Node.exec`. It exits with 255 when the connection is cut."""
+        self._install()
+        remote = _remote.attach(self._archive, self._folder, "exec", str(rank), "--", *argv)
+        flags = ("-t",) if tty else ("-T", "-e", "none")
+        return ShellSession(tuple(self._connection.argv(remote, *flags)), {"SSH_ASKPASS_REQUIRE": "never"})
+
+    def put(self, source: Path, target: str) -> int:
+        """See :meth:`Node.put`."""
+        with _opened(source) as (file, mode, size):
+            done = self._connection.run(_remote.put(self._folder, target, mode, size), file, None)
+        if done.returncode == _remote.INCOMPLETE:
+            raise TransientError(f"{source} arrived incomplete on {self._host}; nothing was written", "try again")
+        if done.returncode:
+            raise StateError(f"cannot write {target} on {self._host}: {_words(done.stderr)}", "check the folder and its free space")
+        return size
+
+    def get(self, source: str, target: Path) -> int:
+        """See :meth:`Node.get`; the copy is not executable."""
+        self._install()
+        return _files.receive(target, lambda out: self._get(source, out))
+
+    def forward(self, port: int) -> tuple[str, int]:
+        """See :meth:`Node.forward`; it ends with :meth:`close` or the connection."""
+        host, local = self._connection.forward(port)
+        self._forwards.append((local, port))
+        return host, local
+
+    def close(self) -> None:
+        """See :meth:`Node.close`. The connection itself ends 60 s after its last use by any process."""
+        while self._forwards:
+            self._connection.stop_forward(*self._forwards.pop())
+
+    def _start_reading(self, how: str, words: Sequence[str], cursor: LogCursor, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        place = reader.write_cursor(to_offsets(cursor))
+        return self._connection.start(_remote.run(self._archive, self._folder, "read", place, how, *words), errors)
+
+    def _explain(self, code: int, said: bytes) -> FlowError | None:
+        """Return what a node's exit code means; None when the runner was missing and is installed now."""
+        if code == _remote.NOT_INSTALLED:
+            self._install()
+            return None
+        if code == _remote.NO_FOLDER:
+            return self._missing()
+        if code < 0:  # it was us who ended ssh
+            return TransientError(f"{self._host} fell silent", "see whether it is up")
+        if code == UNREACHABLE:
+            return self._connection.trouble(said)
+        return StateError(f"the runner on {self._host} failed (exit code {code}): {_words(said)}", "see `flow doctor`")
+
+    def _ask(self, *words: str, fine: Collection[int] = (0,)) -> subprocess.CompletedProcess[bytes]:
+        return self._answer(_remote.run(self._archive, self._folder, *words), fine)
+
+    def _answer(self, remote: str, fine: Collection[int] = (0,)) -> subprocess.CompletedProcess[bytes]:
+        done = self._connection.run(remote)
+        if done.returncode == _remote.NOT_INSTALLED:
+            self._install()
+            done = self._connection.run(remote)
+        if done.returncode not in fine:
+            raise self._explain(done.returncode, done.stderr) or TransientError(f"the runner on {self._host} has gone again")
+        done.stdout = _logs.without_greeting(done.stdout)
+        return done
+
+    def _install(self) -> None:
+        """Put the runner there; what is there under the same name is the same."""
+        done = self._connection.run(_remote.install(self._archive), self._archive)
+        if done.returncode == _remote.NO_PYTHON:
+            raise CapabilityError(f"there is no Python 3.8 or newer on {self._host}", "install python3 there")
+        if done.returncode == _remote.INCOMPLETE:
+            raise TransientError(f"the runner arrived incomplete on {self._host}", "try again")
+        if done.returncode:
+            raise StateError(f"the runner cannot be installed on {self._host}: {_words(done.stderr)}", "check ~/.cache/flow there")
+
+    def _cursor(self, how: str, value: str) -> LogCursor:
+        answer = self._answer(_remote.cursor(self._archive, self._folder, how, value))
+        return from_offsets(reader.parse_cursor(answer.stdout.decode()))
+
+    def _get(self, source: str, out: IO[bytes]) -> None:
+        remote = _remote.run(self._archive, self._folder, "get", source)
+        with tempfile.TemporaryFile() as errors:
+            code = _logs.drain(self._connection.start(remote, errors), out.write)
+            errors.seek(0)
+            said = errors.read()
+        if code == 2:
+            raise NotFoundError(f"there is no file {source} on {self._host}: {_words(said)}", "name a file that exists")
+        if code:
+            raise self._explain(code, said) or TransientError(f"the runner on {self._host} has gone")
+
+    def _missing(self) -> NotFoundError:
+        return NotFoundError(f"there is no task folder {self._folder} on {self._host}", "see what there is with `flow status`")
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tuple[IO[bytes], int, int]]:
+    """Yield the file with its mode and size."""
+    try:
+        file = open(source, "rb")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFoundError(f"there is no file {source}", "name a file that exists") from error
+    with file:
+        found = os.fstat(file.fileno())
+        yield file, S_IMODE(found.st_mode), found.st_size
+
+
+def _words(said: bytes) -> str:
+    return " ".join(said.decode("utf-8", "replace").split()) or "it said nothing"
