@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         ShellSession as ShellSession,
         Submission as Submission,
         TaskConfig as TaskConfig,
+        TaskListing as TaskListing,
         TaskRef as TaskRef,
         TaskReport as TaskReport,
         Ticket as Ticket,
@@ -94,7 +95,7 @@ _HOMES = {
     "flow_core.errors": "AuthError CapabilityError ConfigError ConflictError FlowError NotFoundError PluginError PolicyError ProviderError QuotaError StateError TaskFailed TaskLostError TransientError UnavailableError",
     "flow_core.hookspecs": "hookimpl",
     "flow_core.secrets": "Secret",
-    "flow_core.types": "Attempt AuthField Bundle CodeSpec CredentialRequest DoctorCheck Event FrontendTask HealthSpec Identity LogChunk LogCursor Mount NodeAccess NodeReport Offer OfferRequest PolicyContext PortSpec Position Problem ProviderFacts Refusal Resource Resources ResultInfo SecretBox SecretRef ShellSession Submission TaskConfig TaskRef TaskReport Ticket Volume VolumeSpec",
+    "flow_core.types": "Attempt AuthField Bundle CodeSpec CredentialRequest DoctorCheck Event FrontendTask HealthSpec Identity LogChunk LogCursor Mount NodeAccess NodeReport Offer OfferRequest PolicyContext PortSpec Position Problem ProviderFacts Refusal Resource Resources ResultInfo SecretBox SecretRef ShellSession Submission TaskConfig TaskListing TaskRef TaskReport Ticket Volume VolumeSpec",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 _MODULES = frozenset({"aio", "nodes"})
@@ -147,6 +148,7 @@ __all__ = [
     "Task",
     "TaskConfig",
     "TaskFailed",
+    "TaskListing",
     "TaskLostError",
     "TaskRef",
     "TaskReport",

@@ -15,7 +15,9 @@ from flow_core.errors import ConfigError
 
 _FICLONE = 0x40049409  # linux/fs.h; Btrfs, XFS, bcachefs, overlay of these
 _CHUNK = 1 << 20
-_UNSHARED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EPERM, errno.EISDIR})
+_UNSHARED = frozenset(
+    {errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EPERM, errno.EISDIR}
+)
 
 
 def copy(selection: Selection, target: Path) -> tuple[str, ...]:
@@ -75,7 +77,9 @@ def _open(path: str) -> int:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "mend its permissions, or leave it out with `exclude`") from error
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror}", "mend its permissions, or leave it out with `exclude`"
+        ) from error
 
 
 def _share(reading: int, writing: int) -> bool:

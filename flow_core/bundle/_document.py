@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ import attrs
 
 from flow_core.bundle._select import Selection, select
 from flow_core.errors import ConfigError
+from flow_core.spec import to_mapping
 from flow_core.types import Bundle, Mount, Problem, ProviderFacts, SecretBox, SecretRef, TaskConfig, parse_instance_type
 
 SCHEMA = "flow.bundle/1"
@@ -21,12 +22,12 @@ _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 
 def code_mode(config: TaskConfig, facts: ProviderFacts) -> str:
-    """Return how the code reaches the node: what the config says, else in place where the provider sees the client's files."""
+    """Return how the code reaches the node: as the config says, else in place where the provider sees our files."""
     return config.code.mode or (INPLACE if facts.shares_client_files else SNAPSHOT)
 
 
 def code_root(config: TaskConfig, cwd: Path) -> Path:
-    """Return the absolute folder that holds the user's code; links in it stay, so that the task sees the path the user knows."""
+    """Return the absolute folder of the user's code; links stay, so that the task sees the path the user knows."""
     return Path(os.path.abspath(cwd / os.path.expanduser(config.code.root)))
 
 
@@ -44,18 +45,20 @@ def build(
     command: tuple[str, ...] | None = None,
     files: Mapping[str, bytes] = _NO_FILES,
     selection: Selection | None = None,
+    depends_on: Sequence[Mapping[str, object]] = (),
 ) -> Bundle:
-    """Return what travels to the node for ``config``: a JSON document without any secret's value, files, code and secrets.
+    """Return what travels to the node: a JSON document without any secret's value, files, code and secrets.
 
     ``secrets`` holds values by name, ``cwd`` is what relative paths stand on, ``created_at`` is UTC seconds.
     ``command`` stands in for a config that calls a function; ``files`` (relative path -> bytes) ride along.
-    ``selection`` is used for a snapshot when the caller has made one already. Raises ConfigError when a secret has no
+    ``depends_on`` holds ``{"task", "ref", "any"}`` of the tasks to wait for. ``selection`` is used for a snapshot when the caller has made one already. Raises ConfigError when a secret has no
     value, the code folder is missing or there is nothing to run.
     """
     mode, root = code_mode(config, facts), code_root(config, cwd)
     snapshot = _snapshot(config, mode, root, selection)
     document = {
         "schema": SCHEMA,
+        "config": to_mapping(config),
         "task_id": task_id,
         "request_id": request_id,
         "name": name,
@@ -80,6 +83,7 @@ def build(
         "outputs": list(config.outputs),
         "labels": dict(config.labels),
         "priority": config.priority,
+        "depends_on": list(depends_on),
         "secrets": _secrets(config.secrets),
         "files": {path: sha256(data).hexdigest() for path, data in files.items()},
     }
@@ -113,7 +117,7 @@ def _command(config: TaskConfig, command: tuple[str, ...] | None) -> dict[str, o
 
 
 def _working_dir(config: TaskConfig, mode: str, root: Path) -> str | None:
-    """Absolute where the client's folders are used; else as the user wrote it, relative to the code's copy on the node."""
+    """Absolute where our folders are used; else as the user wrote it, relative to the code's copy on the node."""
     if mode != INPLACE:
         return config.working_dir
     return os.path.normpath(root / os.path.expanduser(config.working_dir or "."))

@@ -13,7 +13,15 @@ _NAMES = (
 )
 _FOLDERS = frozenset({".ssh", ".aws", ".gnupg"})
 # What the patterns above also catch and nobody keeps a secret in.
-_HARMLESS = ("*.pub", ".env.example", ".env.sample", ".env.template", ".env.dist", "credentials*.py", "credentials*.pyi")
+_HARMLESS = (
+    "*.pub",
+    ".env.example",
+    ".env.sample",
+    ".env.template",
+    ".env.dist",
+    "credentials*.py",
+    "credentials*.pyi",
+)
 
 
 def is_key_like(path: str) -> bool:

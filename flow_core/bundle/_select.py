@@ -37,7 +37,7 @@ def select(root: Path, include: Sequence[str] = (), exclude: Sequence[str] = ())
 
     Inside a repository its whole configuration counts, outside of one every ``.gitignore``. ``include`` and ``exclude``
     are gitignore patterns on top: the first bring files back, the second, which win, take more away. Links stay links;
-    ``.git``, sockets and pipes are never taken. Raises ConfigError when ``root`` is no folder or a folder cannot be read.
+    ``.git``, sockets and pipes are never taken. Raises ConfigError for a folder that is missing or cannot be read.
     """
     root = Path(os.path.abspath(root))
     if not root.is_dir():

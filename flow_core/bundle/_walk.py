@@ -20,7 +20,7 @@ class _Rules(NamedTuple):
 
 
 class _Tree(NamedTuple):
-    """A working tree: paths are bytes relative to ``top``; ``tracked`` are the files and ``folders`` around them that git knows."""
+    """A working tree; paths are bytes relative to ``top``. Git knows the files ``tracked``, in ``folders``."""
 
     top: bytes
     tracked: frozenset[bytes]
@@ -59,7 +59,7 @@ def _way_down(folder: bytes) -> Iterator[bytes]:
 
 
 def _below(tree: _Tree, folder: bytes, rules: list[_Rules] | None, ignored: bool) -> Iterator[bytes]:
-    """Yield what is taken of ``folder``; ``rules`` None takes everything. An ignored folder gives what is tracked in it."""
+    """Yield what is taken of ``folder``; ``rules`` None takes all. An ignored folder gives what is tracked in it."""
     own = None if rules is None else [*rules, _read(tree, folder)]
     for entry in _entries(tree, folder):
         path = folder + b"/" + entry.name if folder else entry.name
@@ -89,7 +89,9 @@ def _entries(tree: _Tree, folder: bytes) -> list[os.DirEntry[bytes]]:
         return []
     except OSError as error:
         name = os.fsdecode(place)
-        raise ConfigError(f"cannot read the folder {name}: {error.strerror}", "mend its permissions, or ignore it") from error
+        raise ConfigError(
+            f"cannot read the folder {name}: {error.strerror}", "mend its permissions, or ignore it"
+        ) from error
 
 
 def _ignored(rules: list[_Rules], path: bytes, is_folder: bool) -> bool:
@@ -134,6 +136,8 @@ def _excludes_setting(path: Path) -> str | None:
     except OSError:
         return None
     sections = re.split(r"^\s*\[([^\]]*)\]", text, flags=re.MULTILINE)
-    core = "\n".join(body for name, body in zip(sections[1::2], sections[2::2], strict=True) if name.strip().lower() == "core")
+    core = "\n".join(
+        body for name, body in zip(sections[1::2], sections[2::2], strict=True) if name.strip().lower() == "core"
+    )
     found = re.findall(r"^\s*excludesfile\s*=\s*\"?([^\"\n]*?)\"?\s*$", core, re.IGNORECASE | re.MULTILINE)
     return found[-1] if found else None

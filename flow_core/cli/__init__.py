@@ -1,4 +1,4 @@
-"""The command line: parsing, rendering and exit codes. Whatever a program would need too is in :mod:`flow_core.client`."""
+"""The command line: parsing, rendering, exit codes. What a program would need too is in :mod:`flow_core.client`."""
 
 from flow_core.cli._main import run
 

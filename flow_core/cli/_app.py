@@ -20,6 +20,8 @@ def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="FLOW_DEBUG=1 shows tracebacks, NO_COLOR turns colours off. `flow doctor` finds what is wrong.",
 )
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 def app() -> None:
     """Run GPU tasks anywhere: on this machine, on a cluster, in a cloud."""

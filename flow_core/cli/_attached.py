@@ -19,13 +19,13 @@ SECOND_CHANCE = 2.0  # seconds after the first signal in which a second one canc
 
 
 class Attached:
-    """Follows ``task`` until its end, or until the user leaves it; ``quiet`` leaves out what is not an answer to a signal."""
+    """Follows ``task`` until its end, or until the user leaves it; ``quiet`` leaves out what nobody asked for."""
 
     def __init__(self, task: Task, printer: Printer, interrupts: Interrupts, quiet: bool = False) -> None:
         self._task, self._printer, self._interrupts, self._quiet = task, printer, interrupts, quiet
 
     def follow(self, interrupted: int | None = None) -> int:
-        """Print the log until the end and return the status to exit with; ``interrupted`` by a signal that came already."""
+        """Print the log until the end and return the status to exit with; ``interrupted``: a signal that came before."""
         while True:
             try:
                 if interrupted is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flow_core.cli._table import pairs
@@ -12,9 +12,11 @@ from flow_core.spec import to_mapping
 from flow_core.types import format_duration, format_size
 
 if TYPE_CHECKING:
+    from flow_core.bundle import Selection
     from flow_core.client import Flow, Plan
 
 _INDENT = "  "
+_SHOWN = 3
 
 
 def as_data(flow: Flow, plan: Plan) -> dict[str, object]:
@@ -29,7 +31,7 @@ def as_data(flow: Flow, plan: Plan) -> dict[str, object]:
         "config": to_mapping(plan.config),
         "price_per_hour": price,
         "total_price_per_hour": None if price is None else price * plan.config.num_instances,
-        "code": {"mode": code.mode, "root": code.root, **_selected(code)},
+        "code": {"mode": code.mode, "root": code.root, **_selected(code.selection)},
         "unchecked": plan.unchecked,
         "warnings": plan.warnings,
         "preview": flow.preview(plan),
@@ -77,13 +79,17 @@ def _code(flow: Flow, plan: Plan) -> Iterator[tuple[str, str]]:
     if code.selection is not None:
         chosen = code.selection
         yield "files", f"{len(chosen.files)} ({format_size(chosen.total_bytes)})"
-        yield "biggest", ", ".join(f"{name} ({format_size(size)})" for name, size in chosen.biggest)
-        yield "left out", ", ".join(chosen.left_out_secrets)
-        yield "links", ", ".join(chosen.outside_links)
+        yield "biggest", _few([f"{name} ({format_size(size)})" for name, size in chosen.biggest])
+        yield "left out", _few(chosen.left_out_secrets, "looks like a key")
+        yield "links", _few(chosen.outside_links, "leads outside")
 
 
-def _selected(code: object) -> dict[str, object]:
-    selection = getattr(code, "selection", None)
+def _few(names: Sequence[str], why: str = "") -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more + (f" ({why})" if why and names else "")
+
+
+def _selected(selection: Selection | None) -> dict[str, object]:
     if selection is None:
         return {}
     return {

@@ -87,7 +87,10 @@ class LazyGroup(Group):
         """Complete command names without importing any of them."""
         from click.shell_completion import CompletionItem
 
-        known = {**{name: entry.help for name, entry in COMMANDS.items()}, **{p.name: _summary(p) for p in plugin_commands()}}
+        known = {
+            **{name: entry.help for name, entry in COMMANDS.items()},
+            **{p.name: _summary(p) for p in plugin_commands()},
+        }
         names = [CompletionItem(name, help=text) for name, text in known.items() if name.startswith(incomplete)]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
@@ -104,13 +107,15 @@ def _summary(plugin: Plugin) -> str:
 
 
 def _load(name: str) -> click.Command:
-    """Import a plugin's command, if the settings allow its distribution. Raises PluginError that says whose fault it is."""
+    """Import a plugin's command, if the settings allow it. Raises PluginError that says whose fault it is."""
     from flow_core.client import Flow
 
     plugin = Flow().session.catalog.plugin("command", name)
     command = plugin.load()
     if not isinstance(command, click.Command):
-        raise PluginError(f"{plugin} is a {type(command).__name__}, not a click command", distribution=plugin.distribution)
+        raise PluginError(
+            f"{plugin} is a {type(command).__name__}, not a click command", distribution=plugin.distribution
+        )
     _guard(command, plugin)
     return command
 
@@ -126,7 +131,9 @@ def _guard(command: click.Command, plugin: Plugin) -> None:
             raise
         except Exception as error:
             message = f"{plugin} failed: {type(error).__name__}: {error}"
-            raise PluginError(message, f"tell the authors of {plugin.distribution}", distribution=plugin.distribution) from error
+            raise PluginError(
+                message, f"tell the authors of {plugin.distribution}", distribution=plugin.distribution
+            ) from error
 
     command.invoke = guarded  # type: ignore[method-assign]
 

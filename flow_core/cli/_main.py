@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -14,7 +15,10 @@ import click
 from flow_core.cli._invocation import Invocation, TaskStatus
 
 COMPLETE_VARIABLE = "_FLOW_COMPLETE"
-INTERRUPTED, PIPE_CLOSED = 130, 141  # 128 + SIGINT, 128 + SIGPIPE: what a shell shows for a program that the signal ended
+INTERRUPTED, PIPE_CLOSED = (
+    130,
+    141,
+)  # 128 + SIGINT, 128 + SIGPIPE: what a shell shows for a program that the signal ended
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -87,7 +91,6 @@ def _note_status(status: int) -> None:
         return
     whose = "task" if isinstance(status, TaskStatus) else "flow"
     try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f"{whose} {int(status)}\n")
+        Path(path).write_text(f"{whose} {int(status)}\n", encoding="utf-8")
     except OSError as error:
         sys.stderr.write(f"flow: warning: cannot write FLOW_EXIT_FILE {path}: {error.strerror}\n")

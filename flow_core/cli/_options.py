@@ -11,36 +11,28 @@ from flow_core.cli._complete import complete_profile, complete_task
 from flow_core.cli._invocation import note_json
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
-class Duration(click.ParamType):
-    """``90s``, ``1h30m`` or a bare number of seconds, as seconds."""
+def duration(text: str) -> float:
+    """Read ``90s``, ``1h30m`` or a bare number of seconds; the type of an option."""
+    from flow_core.types import parse_duration
 
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return seconds."""
-        from flow_core.types import parse_duration
-
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    return _parsed(parse_duration, text)
 
 
-class Size(click.ParamType):
-    """``512MiB``, ``100GB`` or a bare number of bytes, as bytes."""
+def size(text: str) -> int:
+    """Read ``512MiB``, ``100GB`` or a bare number of bytes; the type of an option."""
+    from flow_core.types import parse_size
 
-    name = "size"
+    return _parsed(parse_size, text)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return bytes."""
-        from flow_core.types import parse_size
 
-        try:
-            return parse_size(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def _parsed(parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def json_option(command: F) -> F:
@@ -72,11 +64,17 @@ def task_argument(command: F) -> F:
 
 def tasks_argument(required: bool) -> Callable[[F], F]:
     """Add the argument TASK…"""
-    return click.argument("tasks", metavar="TASK..." if required else "[TASK]...", nargs=-1, required=required, shell_complete=complete_task)
+    return click.argument(
+        "tasks",
+        metavar="TASK..." if required else "[TASK]...",
+        nargs=-1,
+        required=required,
+        shell_complete=complete_task,
+    )
 
 
 def node_option(command: F) -> F:
     """Add ``--node``."""
-    return click.option("--node", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Rank of the node.")(
-        command
-    )
+    return click.option(
+        "--node", type=click.IntRange(min=0), default=0, show_default=True, metavar="N", help="Rank of the node."
+    )(command)

@@ -44,7 +44,7 @@ def show(header: Row, rows: Iterable[Row]) -> None:
 
 
 def columns(header: Row, rows: Iterable[Row]) -> str:
-    """Return lines of aligned columns, nothing cut off; an empty cell is ``-``, so that every line has as many words."""
+    """Return lines of aligned columns, nothing cut off; an empty cell is ``-``, so that columns can be counted."""
     lines = [tuple(header), *(tuple(one_line(cell) or "-" for cell in row) for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(header))]
     return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from flow_core.cli._envelope import emit
@@ -27,9 +27,14 @@ def watch(status: Status, as_json: bool) -> None:
         return
     changes = _Changes(status)
     if as_json:
-        _each_change(status, changes, lambda: [emit(row) for row in changes.data()])
+        _each_change(status, changes, lambda: _emit_all(changes.data()))
     else:
         _each_change(status, changes, lambda: sys.stdout.write(changes.text()))
+
+
+def _emit_all(rows: Iterable[object]) -> None:
+    for row in rows:
+        emit(row, "status")
 
 
 class _Changes:

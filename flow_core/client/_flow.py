@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flow_core.client._accounts import login, login_fields, logout
 from flow_core.client._plan import Plan, make_plan
 from flow_core.client._preview import Code, code_of, preview
 from flow_core.client._refresh import config_of, refresh
@@ -13,7 +14,7 @@ from flow_core.client._session import Session
 from flow_core.client._submit import create_volume, submit
 from flow_core.client._task import Task
 from flow_core.errors import CapabilityError, FlowError, NotFoundError
-from flow_core.types import Identity, Offer, OfferRequest, TaskConfig, Volume, VolumeSpec
+from flow_core.types import AuthField, Identity, Offer, OfferRequest, TaskConfig, Volume, VolumeSpec
 
 if TYPE_CHECKING:
     import sys
@@ -132,6 +133,18 @@ class Flow:
         if "flow_auth_check" not in face.supports:
             raise CapabilityError(f"{face.profile} needs no login")
         return face.auth_check()
+
+    def login_fields(self, provider: str | None = None) -> list[AuthField]:
+        """Name what :meth:`login` takes. Raises CapabilityError where there is nothing to log in to."""
+        return login_fields(self.session, provider)
+
+    def login(self, values: Mapping[str, str], provider: str | None = None) -> dict[str, str]:
+        """Keep a profile's credentials, by field; return field -> the store that has it now."""
+        return login(self.session, provider, values)
+
+    def logout(self, provider: str | None = None) -> list[str]:
+        """Forget a profile's credentials; return the fields that were kept."""
+        return logout(self.session, provider)
 
     def volumes(self, provider: str | None = None) -> list[Volume]:
         """List the volumes of a provider."""

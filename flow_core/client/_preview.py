@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Code:
-    """How the user's code would reach the node: the ``mode``, its folder, and for a snapshot the files that are chosen."""
+    """How the user's code would reach the node: the ``mode``, its folder, and the files of a snapshot."""
 
     mode: str
     root: Path

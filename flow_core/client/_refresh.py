@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from flow_core.errors import FlowError
-from flow_core.types import Event, TaskConfig, TaskRef, TaskReport, format_ref, parse_ref
+from flow_core.types import TaskConfig, TaskRef, TaskReport, format_ref, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
-    from flow_core.journal import Change, SubmissionRow, TaskRow
+    from flow_core.journal import SubmissionRow, TaskRow
 
 RECONCILE_EVERY = 10.0
 _MISSING_FOR = 30.0
@@ -41,12 +41,11 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     provider = session.provider(profile)
     refs = {row.id: parse_ref(row.ref or "")[2] for row in rows}
     reports = retry(lambda: provider.status(list(refs.values())))
+    apply(session, {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports})
     for row in rows:
         report = reports.get(refs[row.id])
         if report is None:
             _missing(session, row, refs[row.id])
-        else:
-            apply(session, row.id, report)
         if row.cancel_requested_at is not None and report is not None and not report.is_final:
             provider.cancel(refs[row.id], config_of(row).grace)
 
@@ -60,12 +59,11 @@ def config_of(row: TaskRow) -> TaskConfig:
     return from_mapping(json.loads(row.config))
 
 
-def apply(session: Session, task_id: str, report: TaskReport) -> None:
-    """Journal a report and tell the host plugins what changed."""
-    change: Change | None = session.journal.apply(task_id, report)
-    if change is not None and change.old_state != change.new_state:
-        data = {"from": change.old_state, "to": change.new_state, "reason": report.reason}
-        session.host.event(Event("task.state", time.time(), task_id, data=data))
+def apply(session: Session, reports: Mapping[str, TaskReport]) -> None:
+    """Journal what is reported of tasks (by id) and tell the host plugins what changed."""
+    for change in session.journal.apply_all(reports):
+        for event in change.events:
+            session.host.event(event)
 
 
 def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
@@ -80,7 +78,7 @@ def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
     request_ids = [submission.request_id for submission in journal.submissions(row.id)]
     if not session.provider(row.profile).find(request_ids, row.created_at):
         reason = f"{row.profile} no longer knows this task, and no record of its end was found"
-        apply(session, row.id, TaskReport("lost", reason, source="provider", observed_at=time.time()))
+        apply(session, {row.id: TaskReport("lost", reason, source="provider", observed_at=time.time())})
 
 
 def reconcile(session: Session) -> None:
@@ -114,8 +112,8 @@ def _reconcile_profile(session: Session, profile: str) -> None:
 
 
 def _abandon(session: Session, row: SubmissionRow) -> None:
-    session.journal.mark_abandoned(row.request_id)
-    session.journal.finish(row.task_id, "cancelled", "never submitted: the command that submitted it was killed")
+    reason = "never submitted: the command that submitted it was killed"
+    session.journal.mark_abandoned(row.request_id, reason, "cancelled")
 
 
 def _accept(session: Session, row: SubmissionRow, refs: list[TaskRef]) -> None:

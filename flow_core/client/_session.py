@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from flow_core.journal import Journal
     from flow_core.plugins import Catalog
     from flow_core.plugins._host import Host
-    from flow_core.secrets import Store
+    from flow_core.secrets import Credentials, Store
     from flow_core.settings import Profile, Settings
 
 
 class Session:
     """Settings, journal, catalog and the providers opened so far; no process-wide state.
 
-    ``environ`` is read at construction; ``overrides`` are settings from the command line.
+    ``environ`` stands in for ``os.environ``, which is otherwise read when it is needed; ``overrides`` are settings from the
+    command line.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Session:
         environ: Mapping[str, str] | None = None,
         overrides: Mapping[str, object] | None = None,
     ) -> None:
-        self.environ = dict(os.environ if environ is None else environ)
+        self.environ: Mapping[str, str] = os.environ if environ is None else dict(environ)
         self.cwd = Path.cwd() if cwd is None else cwd
         self._overrides = overrides
         self._providers: dict[str, Provider] = {}
@@ -44,10 +45,13 @@ class Session:
     @cached_property
     def journal(self) -> Journal:
         """The journal of this state folder."""
+        from flow_core.client._rebuild import rebuild_when_damaged
         from flow_core.journal import Journal
         from flow_core.settings import paths
 
-        return Journal(paths(self.environ).state_dir / "journal.db")
+        journal = Journal(paths(self.environ).state_dir / "journal.db")
+        rebuild_when_damaged(self, journal)
+        return journal
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -75,7 +79,7 @@ class Session:
         if chosen.name not in self._providers:
             from flow_core.faces import open_provider
 
-            self._providers[chosen.name] = open_provider(self.catalog, self.host, chosen)
+            self._providers[chosen.name] = open_provider(self.catalog, self.host, chosen, self._credentials())
         return self._providers[chosen.name]
 
     @cached_property
@@ -84,4 +88,10 @@ class Session:
         from flow_core.secrets import standard_stores
         from flow_core.settings import paths
 
-        return standard_stores(paths(self.environ).config_dir)
+        return standard_stores(paths(self.environ).config_dir, environ=self.environ)
+
+    def _credentials(self) -> Credentials:
+        from flow_core.secrets import Credentials, local_stores
+        from flow_core.settings import paths
+
+        return Credentials(local_stores(paths(self.environ).config_dir), [self.host.credential], self.environ)

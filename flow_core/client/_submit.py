@@ -59,7 +59,6 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     if row.existing:
         return row
     send(session, plan, submission)
-    session.host.event(Event("task.submitted", time.time(), submission.task_id, data={"profile": plan.profile.name}))
     return session.journal.task(submission.task_id)
 
 
@@ -72,10 +71,11 @@ def send(session: Session, plan: Plan, submission: Submission) -> TaskRef:
     except (TransientError, ProviderError, PluginError) as error:
         ref = settle(session, plan, submission, error)
     except FlowError as error:
-        journal.mark_refused(submission.request_id, error.message)
-        journal.finish(submission.task_id, "failed", f"refused by {plan.profile.name}: {error.message}")
+        journal.mark_refused(submission.request_id, f"refused by {plan.profile.name}: {error.message}", "failed")
         raise
-    journal.mark_accepted(submission.request_id, format_ref(plan.profile.provider, plan.profile.name, ref))
+    event = journal.mark_accepted(submission.request_id, format_ref(plan.profile.provider, plan.profile.name, ref))
+    if event is not None:
+        session.host.event(event)
     return ref
 
 
@@ -94,8 +94,7 @@ def settle(session: Session, plan: Plan, submission: Submission, error: FlowErro
         if time.time() - started >= wait:
             break
         time.sleep(min(2.0, wait))
-    session.journal.mark_abandoned(submission.request_id)
-    session.journal.finish(submission.task_id, "failed", f"never submitted: {error.message}")
+    session.journal.mark_abandoned(submission.request_id, f"never submitted: {error.message}", "failed")
     raise error
 
 
@@ -174,7 +173,7 @@ def create_volume(session: Session, profile: str, spec: VolumeSpec) -> str:
     request_id = new_request_id()
     session.journal.add_resource_intent(request_id, profile=profile, kind="volume")
     volume = session.provider(profile).create_volume(spec, request_id)
-    session.journal.mark_resource(request_id, volume.id)
+    session.journal.mark_resource(request_id, "created", volume.id)
     session.host.event(Event("volume.created", time.time(), data={"profile": profile, "volume": volume.id}))
     return volume.id
 

@@ -29,7 +29,7 @@ def read_end(
     streams: Collection[str],
     closed: Callable[[], bool],
 ) -> Iterator[LogChunk]:
-    """Yield the last ``tail`` lines of each stream, of what was written at ``since`` (UTC seconds) or later; then go on.
+    """Yield the last ``tail`` lines of each stream, written at ``since`` (UTC seconds) or later, and then what follows.
 
     The nodes say where that begins; where none can be reached the log is read through once.
     """

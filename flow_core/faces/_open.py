@@ -10,17 +10,18 @@ if TYPE_CHECKING:
     from flow_core.faces._provider import Provider
     from flow_core.plugins import Catalog, Plugin
     from flow_core.plugins._host import Host
+    from flow_core.secrets import Credentials
     from flow_core.settings import Profile
 
 
-def open_provider(catalog: Catalog, host: Host, profile: Profile) -> Provider:
+def open_provider(catalog: Catalog, host: Host, profile: Profile, credentials: Credentials) -> Provider:
     """Open the provider of ``profile``. Raises NotFoundError, PluginError, or ConfigError for its settings."""
     from flow_core.faces._provider import Provider
     from flow_core.hookspecs import PROVIDER_SPECS
     from flow_core.plugins._scope import Scope
 
     plugin = catalog.plugin("provider", profile.provider)
-    instance, settings = instantiate(plugin, profile)
+    instance, settings = instantiate(plugin, profile, credentials)
     scope = Scope(
         plugin.name,
         instance,
@@ -42,7 +43,7 @@ def _required(scope: Any, plugin: Plugin, hook: str) -> None:
         raise PluginError(f"{plugin} lacks the required hook {hook}", distribution=plugin.distribution)
 
 
-def instantiate(plugin: Plugin, profile: Profile) -> tuple[object, object]:
+def instantiate(plugin: Plugin, profile: Profile, credentials: Credentials) -> tuple[object, object]:
     """Return (instance, settings) of a plugin class; its faults are named as its own."""
     cls = plugin.load()
     settings_class = getattr(cls, "Settings", None)
@@ -51,7 +52,7 @@ def instantiate(plugin: Plugin, profile: Profile) -> tuple[object, object]:
             return cls(), None
         from flow_core.settings import build
 
-        settings = build(settings_class, profile)
+        settings = build(settings_class, profile, credentials)
         return cls(settings), settings
     except FlowError:
         raise

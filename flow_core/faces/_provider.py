@@ -20,6 +20,7 @@ from flow_core.types import (
     ShellSession,
     Submission,
     TaskConfig,
+    TaskListing,
     TaskRef,
     TaskReport,
     Volume,
@@ -43,6 +44,7 @@ _BOUNDS = {
     "flow_provision_find": 30.0,
     "flow_provision_status": 30.0,
     "flow_provision_cancel": 30.0,
+    "flow_provision_list": 30.0,
     "flow_provision_release": 30.0,
     "flow_resource_list": 30.0,
     "flow_resource_delete": 30.0,
@@ -142,6 +144,10 @@ class Provider:
         """End a task; False when it had ended."""
         hook = "flow_provision_cancel"
         return self._typed(hook, self._call(hook, ref=ref, grace_seconds=grace_seconds), bool)
+
+    def list_tasks(self, since: float) -> list[TaskListing]:
+        """List every task of ours that the provider knows."""
+        return self._listed("flow_provision_list", self._call("flow_provision_list", since=since), TaskListing)
 
     def release(self, ref: TaskRef) -> bool:
         """Give the machine of an ended task back."""

@@ -14,6 +14,7 @@ from flow_core.types import (
     Resource,
     Submission,
     TaskConfig,
+    TaskListing,
     TaskRef,
     TaskReport,
 )
@@ -151,6 +152,19 @@ class ProvisionHooks(Protocol):
                 return {s.request_id: TaskRef(i) for s, i in zip(submissions, self._api.post_array(submissions))}
         """
         optional("flow_provision_submit_many")
+
+    @hookspec(firstresult=True)
+    def flow_provision_list(self, since: float) -> Sequence[TaskListing]:
+        """List every task of ours submitted after ``since`` (UTC seconds), so that a lost journal is built again; 30 s.
+
+        Example::
+
+            @hookimpl
+            def flow_provision_list(self, since):
+                jobs = self._api.jobs(label="flow", since=since)
+                return [TaskListing(TaskRef(j["id"]), j["name"], j["task"], j["title"], j["created"]) for j in jobs]
+        """
+        optional("flow_provision_list")
 
     @hookspec(firstresult=True)
     def flow_provision_release(self, ref: TaskRef) -> bool:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping
 
-_TRUST = {"core": 0, "provider": 1, "store": 2, "node": 3}
+CLOSED = "core"
+"""The source of an end that nobody witnessed: the task ended, so its attempt did."""
+
+_TRUST = {CLOSED: 0, "provider": 1, "store": 2, "node": 3}
 _PROGRESS = {"pending": 0, "provisioning": 1, "running": 2}
 _OPEN: tuple[object, ...] = (None, "", ())
 _ANY_TIME = ("started_at", "preempt_notice_at", "name", "address")
@@ -81,7 +84,7 @@ def _is_ahead(new: Attempt | NodeReport, source: str, old: Attempt | NodeReport,
 def _weight(record: Attempt | NodeReport, source: str) -> int:
     if record.state not in FINAL_STATES:
         return 0
-    if record.state == "lost":
+    if record.state == "lost" or source == CLOSED:
         return 1
     if _trust(source) > _TRUST["provider"]:
         return 2 + _trust(source)

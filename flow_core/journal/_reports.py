@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from flow_core.journal import _events
-from flow_core.journal._attempts import Held, read_attempts, write_attempt
+from flow_core.journal._attempts import CLOSED, Held, read_attempts, write_attempt
 from flow_core.journal._database import Database
 from flow_core.journal._rows import AttemptChange, Change, TaskRow
 from flow_core.journal._tasks import read_task
@@ -55,7 +55,7 @@ class Reports(Database):
 def end_task(db: sqlite3.Connection, task_id: str, state: str, reason: str, at: float) -> Change | None:
     """Put a task into a final state inside a transaction."""
     task, held = read_task(db, task_id), read_attempts(db, task_id)
-    report = TaskReport(state, reason, source="core", observed_at=at)
+    report = TaskReport(state, reason, source=CLOSED, observed_at=at)
     if may_become(task.state, state):
         return _record(db, task, held, settle(task, held, report, at), report, at)
     why = f"a task that is {task.state} does not become {state}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from flow_core.journal._attempts import Held, merge
+from flow_core.journal._attempts import CLOSED, Held, merge
 from flow_core.types import FINAL_STATES, LIVE_STATES, TaskReport, may_become
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _with_cancel(task: TaskRow, report: TaskReport, known: Mapping[int, Held]) -
     if task.is_final and task.state == report.state:
         return report
     cancel, latest = task.cancel_requested_at, known.get(max(known, default=0))
-    ended = latest.attempt.ended_at if latest and latest.is_over else None
+    ended = latest.attempt.ended_at if latest and latest.is_over and latest.source != CLOSED else None
     if report.state == _CANCELLED and cancel is None and report.source == "provider":
         return attrs.evolve(
             report, state="failed", reason=f"cancelled at the provider, not by Flow. {report.reason}".strip()
@@ -158,4 +158,4 @@ def _closed(known: Mapping[int, Held], task: TaskRow) -> dict[int, Held]:
 
 
 def _close(held: Held, task: TaskRow) -> Held:
-    return Held(attrs.evolve(held.attempt, state=task.state, ended_at=task.ended_at, reason=task.reason), "provider")
+    return Held(attrs.evolve(held.attempt, state=task.state, ended_at=task.ended_at, reason=task.reason), CLOSED)

@@ -42,7 +42,15 @@ class Connection:
 
     def __init__(self, access: NodeAccess, state: Path) -> None:
         self._access, self._state = access, state
-        facts = (access.host, access.port, access.user, access.jump, access.identity_file, access.host_keys, access.trust)
+        facts = (
+            access.host,
+            access.port,
+            access.user,
+            access.jump,
+            access.identity_file,
+            access.host_keys,
+            access.trust,
+        )
         # A machine that is trusted on first use is one task's: another one at the same address is another machine.
         place = access.path if access.trust == _known_hosts.FIRST_USE else ""
         self._name = "flow-" + sha256(repr((*facts, place)).encode()).hexdigest()[:16]
@@ -52,8 +60,13 @@ class Connection:
         self._connect()
         return [*self._base(), *_NO_FORWARDS, *(flags or ("-T", "-e", "none")), "--", self._host, remote]
 
-    def run(self, remote: str, stdin: IO[bytes] | bytes | None = None, seconds: float | None = _ANSWER_SECONDS) -> subprocess.CompletedProcess[bytes]:
-        """Run ``remote`` to its end. Raises TransientError when the node cannot be reached; other exit codes are the caller's."""
+    def run(
+        self, remote: str, stdin: IO[bytes] | bytes | None = None, seconds: float | None = _ANSWER_SECONDS
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run ``remote`` to its end, within ``seconds``; what its exit code means is the caller's to say.
+
+        Raises TransientError when the node cannot be reached or does not answer.
+        """
         try:
             done = subprocess.run(
                 self.argv(remote),
@@ -104,12 +117,19 @@ class Connection:
         """Return the error for ssh's own exit code: never anything about the task."""
         words = said.decode("utf-8", "replace").strip().splitlines() or ["the connection was closed"]
         text = " ".join(words)
+        if "host key is known for" in text:
+            return AuthError(
+                f"the host key of {self._host} is not known", "log in once with ssh and compare the key, or pin it"
+            )
         if "Host key verification failed" in text or "HOST IDENTIFICATION HAS CHANGED" in text:
             return AuthError(
-                f"{self._host} shows another host key than the one that is pinned", "find out why before you trust the new one"
+                f"{self._host} shows another host key than the one that is pinned",
+                "find out why before you trust the new one",
             )
         if "Permission denied" in text:
-            return AuthError(f"{self._host} refused the login: {words[-1]}", "check user and key, or add the key to your ssh agent")
+            return AuthError(
+                f"{self._host} refused the login: {words[-1]}", "check user and key, or add the key to your ssh agent"
+            )
         return TransientError(f"{self._host} cannot be reached: {words[-1]}")
 
     @property
@@ -157,7 +177,14 @@ def _call(argv: Sequence[str], errors: IO[bytes], seconds: float) -> int:
     try:
         null = subprocess.DEVNULL
         return subprocess.run(
-            argv, stdin=null, stdout=null, stderr=errors, timeout=seconds, env=_environment(), start_new_session=True, check=False
+            argv,
+            stdin=null,
+            stdout=null,
+            stderr=errors,
+            timeout=seconds,
+            env=_environment(),
+            start_new_session=True,
+            check=False,
         ).returncode
     except FileNotFoundError as error:
         raise CapabilityError("there is no ssh program on this machine", "install OpenSSH's client") from error

@@ -16,7 +16,7 @@ _CHUNK = 1 << 20
 
 
 def copy(source: Path, target: Path) -> int:
-    """Copy ``source`` to ``target`` with its mode, by rename; return its bytes. NotFoundError when there is no such file."""
+    """Copy ``source`` to ``target`` with its mode, by rename; return its bytes. Raises NotFoundError."""
     try:
         with open(source, "rb") as reading:
             mode = S_IMODE(os.fstat(reading.fileno()).st_mode)
@@ -26,7 +26,7 @@ def copy(source: Path, target: Path) -> int:
 
 
 def receive(target: Path, fill: Callable[[BinaryIO], object], mode: int = 0o644) -> int:
-    """Have ``fill`` write a file beside ``target``, then rename it there; return its bytes. StateError when it cannot be."""
+    """Have ``fill`` write a file beside ``target``, then rename it there; return its bytes. Raises StateError."""
     new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
@@ -37,6 +37,8 @@ def receive(target: Path, fill: Callable[[BinaryIO], object], mode: int = 0o644)
     except BaseException as error:
         new.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise StateError(f"cannot write {target}: {error.strerror or error}", "check the folder and its free space") from error
+            raise StateError(
+                f"cannot write {target}: {error.strerror or error}", "check the folder and its free space"
+            ) from error
         raise
     return count

@@ -60,7 +60,7 @@ class FolderNode:
         """See :meth:`Node.signal`."""
         _process.signal(self._folder, name)
 
-    def exec(self, rank: int, argv: Sequence[str], tty: bool = False) -> ShellSession:
+    def exec(self, rank: int, argv: Sequence[str], tty: bool = False) -> ShellSession:  # noqa: ARG002
         """See :meth:`Node.exec`; a terminal is the caller's own."""
         return at_home(self._folder, lambda place: _process.session(place, rank, argv))
 

@@ -1,4 +1,4 @@
-"""Whom a connection believes to be the node: keys given, the user's own file, or the first key seen and none after it."""
+"""Whom a connection takes for the node: keys given, the user's own file, or the first key seen and no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST_USE = "first-use"
 
 
 def options(access: NodeAccess, name: str, folder: Path) -> list[str]:
-    """Return ssh options that hold ``access`` to its host keys; ``name`` is the node's own, ``folder`` keeps what is pinned.
+    """Return ssh options that hold a node, called ``name``, to its host keys; ``folder`` keeps what is pinned.
 
     With neither keys nor trust in the first use, the user's known_hosts must know the host. No host is ever unchecked.
     """

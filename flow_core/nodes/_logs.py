@@ -58,7 +58,7 @@ def _pause(seconds: float, closed: Callable[[], bool] | None) -> bool:
 
 
 class _Reading:
-    """One try: ``ended`` when the node said that this is all, ``spoke`` when it said anything, ``trouble`` what cut it."""
+    """One try: ``ended`` when the node said that this is all, ``spoke`` when it said anything; ``trouble`` cut it."""
 
     def __init__(self, start: Start, explain: Explain, closed: Callable[[], bool] | None) -> None:
         self._start, self._explain, self._closed = start, explain, closed

@@ -13,7 +13,7 @@ STREAMS = ("stdout", "stderr")
 
 
 class Node(Protocol):
-    """A task's folder on a machine. Errors: TransientError when the machine cannot be reached now, NotFoundError without a folder."""
+    """A task's folder on a machine. TransientError: it cannot be reached now; NotFoundError: it has no such folder."""
 
     def report(self) -> TaskReport | None:
         """Return what the folder says; None when the machine has no such folder (yet)."""
@@ -84,7 +84,9 @@ def open_node(access: NodeAccess, state: Path | None = None) -> Node:
         from flow_core.nodes._ssh import SshNode
 
         return SshNode(access, state or _own_state())
-    raise CapabilityError(f"rank {access.rank} has no way in (access kind {access.kind!r})", "use what its provider offers itself")
+    raise CapabilityError(
+        f"rank {access.rank} has no way in (access kind {access.kind!r})", "use what its provider offers itself"
+    )
 
 
 def _own_state() -> Path:

@@ -14,7 +14,7 @@ from flow_core.nodes._report import at_home, report
 from flow_core.runner import process, queue, record
 from flow_core.types import ShellSession
 
-# The shell is gone at once and init reaps the runner, whatever becomes of us. It ignores SIGINT then; what it starts does not.
+# The shell is gone at once and init reaps the runner. That one ignores SIGINT then; what it starts does not.
 _DETACHED = '"$@" >/dev/null & echo $!'
 
 
@@ -72,7 +72,7 @@ def _lives(identity: bytes) -> bool:
 
 
 def serve(root: Path, request_id: str = "") -> None:
-    """Have the queue of ``root`` take the task staged in ``root/tasks``; it is started when nobody serves. Returns at once.
+    """Have the queue of ``root`` take the task staged in ``root/tasks``; start it when nobody serves. Returns at once.
 
     Without a request it looks at all tasks. Raises TransientError when the queue does not answer, StateError when it
     cannot be started.
@@ -91,14 +91,16 @@ def cancel(folder: Path, grace_seconds: float) -> bool:
     ``grace_seconds`` lie between the stop signal and SIGKILL. A second call with less grace ends it sooner.
     """
     # A task may have ended before anybody has written that it has.
-    asked = not report(folder).is_final and at_home(folder, lambda place: queue.request_cancel(str(place), grace_seconds))
+    asked = not report(folder).is_final and at_home(
+        folder, lambda place: queue.request_cancel(str(place), grace_seconds)
+    )
     if asked:
         _wake(folder)
     return asked
 
 
 def signal(folder: Path, name: str) -> None:
-    """Send a signal (``INT``) to the processes of a task; nothing happens when it has ended. ConfigError for an unknown name."""
+    """Send a signal (``INT``) to a task's processes; nothing happens when it has ended. Raises ConfigError."""
     try:
         asked = at_home(folder, lambda place: queue.request_signal(str(place), name))
     except ValueError as error:

@@ -16,7 +16,8 @@ from flow_core.runner import record
 BEGIN = b"--flow--\n"
 NOT_INSTALLED, NO_PYTHON, INCOMPLETE, NO_FOLDER = 93, 94, 95, 66
 
-_PYTHONS = "python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9 python3.8 /usr/libexec/platform-python python"
+_MINORS = " ".join(f"python3.{minor}" for minor in range(14, 7, -1))
+_PYTHONS = f"python3 {_MINORS} /usr/libexec/platform-python python"
 _RECENT = '"import sys; sys.exit(sys.version_info < (3, 8))"'
 _PLACE = 'f="$HOME/.cache/flow/runner-$1.pyz"; '
 _INSTALL = _PLACE + (
@@ -34,8 +35,9 @@ _SAY = "echo --flow--; "
 _RUN = 'c=$1; shift; exec "$p" -I -S "$f" "$c" "$d" "$@"'
 _CURSOR = (
     "import sys; sys.path.insert(0, sys.argv[1]); from runner import reader; "
-    "ask = {'tail': lambda: reader.tail(sys.argv[2], int(sys.argv[4])), 'since': lambda: reader.since(sys.argv[2], float(sys.argv[4]))}; "
-    "print(reader.write_cursor(ask[sys.argv[3]]()))"
+    "how, folder, value = sys.argv[3], sys.argv[2], sys.argv[4]; "
+    "print(reader.write_cursor(reader.tail(folder, int(value)) if how == 'tail' else "
+    "reader.since(folder, float(value))))"
 )
 _ASK = f'exec "$p" -I -S -c "{_CURSOR}" "$f" "$d" "$@"'
 _PUT = (
@@ -51,7 +53,7 @@ def install(archive: bytes) -> str:
 
 
 def run(archive: bytes, folder: str, *words: str) -> str:
-    """The text that runs the runner's command ``words[0]`` on the task ``folder``, the rest after it; begins with BEGIN."""
+    """The text that runs the runner's command ``words[0]`` on the task ``folder``; its output begins with BEGIN."""
     return _sh(_PYTHON + _SAY + _RUN, name(archive), folder, _put_away(folder), *words)
 
 
@@ -66,7 +68,7 @@ def cursor(archive: bytes, folder: str, how: str, value: str) -> str:
 
 
 def put(folder: str, target: str, mode: int, size: int) -> str:
-    """The text that writes ``size`` bytes of stdin to ``target`` (relative: in the folder), by rename and only whole."""
+    """The text that writes ``size`` bytes of stdin to ``target`` (relative: in the folder), by rename, only whole."""
     return _sh(_PUT, folder, _put_away(folder), target, f"{mode:o}", str(size))
 
 

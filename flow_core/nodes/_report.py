@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from flow_core.errors import NotFoundError
 from flow_core.runner import record
-from flow_core.types import Attempt, NodeReport, TaskReport
+from flow_core.types import Attempt, NodeReport, TaskListing, TaskRef, TaskReport
 
 T = TypeVar("T")
 _LIVE = "tasks"
@@ -28,6 +28,19 @@ def size(folder: Path) -> int:
     document = at_home(folder, _document)
     count = document.get("num_instances")
     return count if isinstance(count, int) else 1
+
+
+def listing(folder: Path) -> TaskListing:
+    """Return what a task's folder says of the task itself. Raises NotFoundError when there is no such task."""
+    document = at_home(folder, _document)
+    return TaskListing(
+        ref=TaskRef(folder.name),
+        request_id=str(document.get("request_id", folder.name)),
+        task_id=str(document.get("task_id", folder.name)),
+        name=str(document.get("name", "task")),
+        created_at=float(document.get("created_at", 0.0)),
+        config=document.get("config", {}),
+    )
 
 
 def locate(root: Path, request_id: str) -> Path | None:

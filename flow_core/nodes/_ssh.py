@@ -24,7 +24,7 @@ from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskR
 
 
 class SshNode:
-    """Does everything through one shared connection and the runner, which is installed on the node at the first need."""
+    """Does everything through one shared connection and the runner, which is put on the node at the first need."""
 
     def __init__(self, access: NodeAccess, state: Path) -> None:
         self._folder = access.path
@@ -48,7 +48,7 @@ class SshNode:
         streams: Collection[str] = STREAMS,
         closed: Callable[[], bool] | None = None,
     ) -> Iterator[LogChunk]:
-        """See :meth:`Node.read`. After a cut it goes on by itself at the same byte; TransientError after five vain tries."""
+        """See :meth:`Node.read`. After a cut it goes on at the same byte; TransientError after five vain tries."""
         words = [word for stream in streams for word in ("--stream", stream)]
         words += [word for rank in ranks or () for word in ("--rank", str(rank))]
         start = partial(self._start_reading, "follow" if follow else "once", words)
@@ -87,11 +87,13 @@ class SshNode:
     def put(self, source: Path, target: str) -> int:
         """See :meth:`Node.put`."""
         with _opened(source) as (file, mode, size):
-            done = self._connection.run(_remote.put(self._folder, target, mode, size), file, None)
+            done = self._connection.run(_remote.put(self._folder, target, mode, size), file, seconds=None)
         if done.returncode == _remote.INCOMPLETE:
             raise TransientError(f"{source} arrived incomplete on {self._host}; nothing was written", "try again")
         if done.returncode:
-            raise StateError(f"cannot write {target} on {self._host}: {_words(done.stderr)}", "check the folder and its free space")
+            raise StateError(
+                f"cannot write {target} on {self._host}: {_words(done.stderr)}", "check the folder and its free space"
+            )
         return size
 
     def get(self, source: str, target: Path) -> int:
@@ -110,7 +112,9 @@ class SshNode:
         while self._forwards:
             self._connection.stop_forward(*self._forwards.pop())
 
-    def _start_reading(self, how: str, words: Sequence[str], cursor: LogCursor, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _start_reading(
+        self, how: str, words: Sequence[str], cursor: LogCursor, errors: IO[bytes]
+    ) -> subprocess.Popen[bytes]:
         place = reader.write_cursor(to_offsets(cursor))
         return self._connection.start(_remote.run(self._archive, self._folder, "read", place, how, *words), errors)
 
@@ -136,7 +140,9 @@ class SshNode:
             self._install()
             done = self._connection.run(remote)
         if done.returncode not in fine:
-            raise self._explain(done.returncode, done.stderr) or TransientError(f"the runner on {self._host} has gone again")
+            raise self._explain(done.returncode, done.stderr) or TransientError(
+                f"the runner on {self._host} has gone again"
+            )
         done.stdout = _logs.without_greeting(done.stdout)
         return done
 
@@ -148,7 +154,9 @@ class SshNode:
         if done.returncode == _remote.INCOMPLETE:
             raise TransientError(f"the runner arrived incomplete on {self._host}", "try again")
         if done.returncode:
-            raise StateError(f"the runner cannot be installed on {self._host}: {_words(done.stderr)}", "check ~/.cache/flow there")
+            raise StateError(
+                f"the runner cannot be installed on {self._host}: {_words(done.stderr)}", "check ~/.cache/flow there"
+            )
 
     def _cursor(self, how: str, value: str) -> LogCursor:
         answer = self._answer(_remote.cursor(self._archive, self._folder, how, value))
@@ -166,18 +174,20 @@ class SshNode:
             raise self._explain(code, said) or TransientError(f"the runner on {self._host} has gone")
 
     def _missing(self) -> NotFoundError:
-        return NotFoundError(f"there is no task folder {self._folder} on {self._host}", "see what there is with `flow status`")
+        return NotFoundError(
+            f"there is no task folder {self._folder} on {self._host}", "see what there is with `flow status`"
+        )
 
 
 @contextmanager
 def _opened(source: Path) -> Iterator[tuple[IO[bytes], int, int]]:
     """Yield the file with its mode and size."""
     try:
-        file = open(source, "rb")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise NotFoundError(f"there is no file {source}", "name a file that exists") from error
-    with file:
-        found = os.fstat(file.fileno())
+        fd = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotFoundError(f"cannot read {source}: {error.strerror}", "name a file that exists") from error
+    with open(fd, "rb") as file:
+        found = os.fstat(fd)
         yield file, S_IMODE(found.st_mode), found.st_size
 
 

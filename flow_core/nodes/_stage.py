@@ -37,7 +37,9 @@ def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) 
             _make(folder, submission.bundle, env)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StateError(f"cannot make the task's folder in {root}: {reason}", "free some space or choose another folder") from error
+        raise StateError(
+            f"cannot make the task's folder in {root}: {reason}", "free some space or choose another folder"
+        ) from error
     return folder
 
 

@@ -10,6 +10,19 @@ from typing import Callable, Dict, List, Optional, Tuple
 Call = Callable[[], None]
 
 
+class Timer:
+    """Something to be done once."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    def cancel(self) -> None:
+        """Do it no more, and let go of what it holds."""
+        self.call = _nothing
+
+
 class Loop:
     """Calls what was registered, in one thread; without anything to do it sleeps."""
 
@@ -17,7 +30,7 @@ class Loop:
         """Take over SIGCHLD of this process."""
         self._poll = select.poll()
         self._calls: Dict[int, Call] = {}
-        self._times: List[Tuple[float, int, Call]] = []
+        self._times: List[Tuple[float, int, Timer]] = []
         self._count = 0
         self.on_child: Call = _nothing
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -46,10 +59,12 @@ class Loop:
         """Call once, so many seconds from now."""
         self.at(time.monotonic() + seconds, call)
 
-    def at(self, when: float, call: Call) -> None:
+    def at(self, when: float, call: Call) -> Timer:
         """Call once, at that time of the monotonic clock."""
+        timer = Timer(call)
         self._count += 1
-        heapq.heappush(self._times, (when, self._count, call))
+        heapq.heappush(self._times, (when, self._count, timer))
+        return timer
 
     def turn(self, until: Optional[float] = None) -> None:
         """Wait for the next thing to do, at most until that time of the monotonic clock, and do all there is."""
@@ -59,7 +74,7 @@ class Loop:
                 call()
         now = time.monotonic()
         while self._times and self._times[0][0] <= now:
-            heapq.heappop(self._times)[2]()
+            heapq.heappop(self._times)[2].call()
 
     def _timeout(self, until: Optional[float]) -> Optional[float]:
         times = ([self._times[0][0]] if self._times else []) + ([until] if until is not None else [])

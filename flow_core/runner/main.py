@@ -76,7 +76,7 @@ def _get(args: List[str]) -> int:
 
 
 def _read(args: List[str]) -> int:
-    from .reader import command as read
+    from .reader import main as read
 
     return read(args)
 

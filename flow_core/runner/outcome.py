@@ -77,7 +77,7 @@ def _signal(found: Exit) -> Tuple[Optional[int], bool]:
 def _judge(found: Exit, number: Optional[int], inferred: bool) -> Tuple[str, str]:
     if not found.ended:
         return ("running", "") if found.watcher is not None else ("pending", "")
-    if found.verdict is not None:
+    if found.verdict is not None and (found.verdict[0], found.code) != ("preempted", 0):
         state, reason = found.verdict
         return ("cancelled" if state == "stopped" else state), reason
     if found.code == 0:
@@ -132,9 +132,10 @@ def stopped(found: Exit) -> bool:
     return found.verdict is not None and found.verdict[0] == "stopped"
 
 
-def first_failure(doc: Doc) -> Optional[Doc]:
-    """The rank of an attempt whose end must end the others; None while none has failed."""
-    bad = [n for n in doc["nodes"] if n["state"] in ("failed", "timed_out", "cancelled", "lost", "preempted")]
+def first_failure(exits: Dict[int, Exit]) -> Optional[Doc]:
+    """The rank whose end must end the others; None while none has failed by itself."""
+    nodes = [node(rank, found) for rank, found in exits.items() if found.ended and not stopped(found)]
+    bad = [n for n in nodes if n["state"] != "succeeded"]
     return min(bad, key=_end) if bad else None
 
 
@@ -194,6 +195,7 @@ def _seen(found: Exit, read: Callable[[], Exit]) -> Exit:
 
 
 REBOOTED = "lost: the machine was restarted (another boot id)"
+ELSEWHERE = "lost: it was started on %s, which left no record of its end"
 KILLED = "lost: its watcher and its command were killed, and nobody was left to see the exit code"
 
 

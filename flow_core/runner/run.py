@@ -48,6 +48,7 @@ class Run:
         if number is None:
             return
         if self._bundle.preempt_kind == "signal":
+            self._task.leaving = True
             self._task.stop("preempted", "the platform took the machine back", number=self._bundle.limits.preempt_signal)
         else:
             self._task.stop("cancelled", "stopped by %s from the platform" % signal.Signals(number).name)
@@ -55,6 +56,8 @@ class Run:
     def _done_here(self) -> bool:
         """Whether our ranks are over and no failure elsewhere can make them start again."""
         ranks: List[Rank] = list(self._task.ranks.values())
+        if self._task.leaving:
+            return all(rank.over for rank in ranks)
         return not self._bundle.retry.retries and bool(ranks) and all(rank.over for rank in ranks)
 
 

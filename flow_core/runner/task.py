@@ -9,9 +9,10 @@ from . import control, outcome, places
 from .bundle import Bundle, BundleError
 from .environment import environment, remove_secrets, working_dir
 from .launch import command
+from .loop import Timer
 from .node import Node
 from .rank import Rank
-from .record import Doc, Exit, attempt_dir, attempts, create_json, read_exit
+from .record import Doc, Exit, attempt_dir, attempts, create_json, read_exit, read_json
 from .watcher import PASSING
 
 _AGAIN = 1.0  # seconds until something that failed for want of room is tried again
@@ -36,10 +37,12 @@ class Task:
         self.ranks: Dict[int, Rank] = {}
         self.past: List[Doc] = []
         self.final: Optional[Doc] = None
+        self.leaving = False  # the machine goes away: no further attempt begins here
         self._node, self._numbers, self._gpus, self._on_final = node, numbers, gpus, on_final
         self._plan = outcome.Plan(bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries)
         self._resting_until = 0.0
         self._beginning = False
+        self._limits: Dict[Rank, Timer] = {}
 
     def resume(self) -> None:
         """Begin the first attempt, or go on where another process stopped."""
@@ -105,10 +108,13 @@ class Task:
     def _limit(self, rank: Rank) -> None:
         limit = self.bundle.limits.time_limit
         if limit is not None and rank.end is None:
-            self._node.loop.at(rank.since + limit, lambda: self._expire(rank, limit or 0.0))
+            reason = "time limit of %g s reached" % limit
+            self._limits[rank] = self._node.loop.at(rank.since + limit, lambda: self._stop(rank, "timed_out", reason))
 
-    def _expire(self, rank: Rank, limit: float) -> None:
-        self._stop(rank, "timed_out", "time limit of %g s reached" % limit)
+    def _unlimit(self, rank: Rank) -> None:
+        timer = self._limits.pop(rank, None)
+        if timer is not None:
+            timer.cancel()
 
     def _stop(self, rank: Rank, state: str, reason: str, grace: Optional[float] = None, number: int = 0) -> None:
         limits = self.bundle.limits
@@ -131,11 +137,13 @@ class Task:
 
     def never_ran(self, rank: Rank) -> None:
         """A watcher ended before it started anything."""
+        self._unlimit(rank)
         rank.watcher = 0
         self._node.loop.after(_AGAIN, lambda: self._start(rank))
 
     def ended(self, rank: Rank) -> None:
         """A rank has ended: the others are stopped if it failed."""
+        self._unlimit(rank)
         self._node.say(self, rank, "ended")
         if not self._beginning:
             self._stop_others()
@@ -166,35 +174,53 @@ class Task:
         if grace is not None:
             self.stop("cancelled", "cancelled by request", grace)
 
-    def _exits(self) -> Dict[int, Exit]:
-        return {rank: self._exit(rank) for rank in range(self._plan.ranks)}
+    def _stop_others(self) -> None:
+        if self._plan.ranks == 1 or not any(rank.end is None for rank in self.ranks.values()):
+            return
+        bad = self._failure()
+        if bad is not None:
+            for rank in self.ranks.values():
+                self._stop(rank, "stopped", "rank %d %s; stopped" % (bad["rank"], _ending(bad)))
+
+    def _failure(self) -> Optional[Doc]:
+        """The rank, here or elsewhere, whose failure ends this attempt."""
+        here = {number: rank.end for number, rank in self.ranks.items() if rank.end is not None}
+        bad = outcome.first_failure(here)
+        if len(self._numbers) == self._plan.ranks:
+            return bad
+        path = "%s/attempts/%d/failed.json" % (self.folder, self.attempt)
+        if bad is not None and not os.path.exists(path):
+            self._tell(path, bad)
+        # One file to look at, not one per rank: a thousand of us may share this folder over a network.
+        return bad or read_json(path)
+
+    def _tell(self, path: str, bad: Doc) -> None:
+        try:
+            create_json(path, bad)
+        except OSError:  # no room: they see it when they look at the records
+            return
+
+    def _close(self) -> None:
+        """Everything of ours is over: repeat the attempt, or end the task, once all ranks everywhere have ended."""
+        self._failure()
+        exits: Dict[int, Exit] = {}
+        for number in range(self._plan.ranks):
+            exits[number] = self._exit(number)
+            if not exits[number].ended:
+                return
+        done = outcome.attempt(self.attempt, exits, self._plan.ranks)
+        self.past.append(done)
+        self.ranks = {}
+        if not outcome.tries_again(self.past, self._plan.retries):
+            self._finish(self._report(retry=False))
+        elif not self.leaving:
+            self._rest(done)
 
     def _exit(self, number: int) -> Exit:
         rank = self.ranks.get(number)
         if rank is not None:
             return rank.end or Exit(watcher=rank.watcher or None)
         return read_exit(attempt_dir(self.folder, self.attempt, number) + "/exit")
-
-    def _stop_others(self) -> None:
-        if self._plan.ranks == 1 or not any(rank.end is None for rank in self.ranks.values()):
-            return
-        bad = outcome.first_failure(outcome.attempt(self.attempt, self._exits(), self._plan.ranks))
-        if bad is not None:
-            for rank in self.ranks.values():
-                self._stop(rank, "stopped", "rank %d %s; stopped" % (bad["rank"], _ending(bad)))
-
-    def _close(self) -> None:
-        """Everything of ours is over: repeat the attempt, or end the task, once all ranks everywhere have ended."""
-        exits = self._exits()
-        if not all(found.ended for found in exits.values()):
-            return
-        done = outcome.attempt(self.attempt, exits, self._plan.ranks)
-        self.past.append(done)
-        self.ranks = {}
-        if outcome.tries_again(self.past, self._plan.retries):
-            self._rest(done)
-        else:
-            self._finish(self._report(retry=False))
 
     def _rest(self, done: Doc) -> None:
         failed = sum(doc["state"] == "failed" for doc in self.past)
@@ -244,12 +270,13 @@ def _ending(node: Doc) -> str:
 
 
 def finish(folder: str, doc: Doc, bundle: Optional[Bundle]) -> None:
-    """End a task with this report unless it has one, and remove its secrets. Raises OSError (no room)."""
-    create_json(folder + "/final.json", doc)
+    """End a task with this report unless it has one, after removing its secrets. Raises OSError (no room)."""
+    # In this order: whoever sees the report finds all of it done, also when this process is killed in between.
     remove_secrets(folder, bundle)
-    control.acknowledge(folder)
     if bundle is not None and bundle.exit_note:
         _note(bundle.exit_note, doc)
+    create_json(folder + "/final.json", doc)
+    control.acknowledge(folder)
 
 
 def _note(path: str, doc: Doc) -> None:

@@ -18,6 +18,7 @@ from .record import Exit
 # Most commands that are very short have ended by then and need no ``t`` line (seconds).
 _YOUNG = 0.05
 _LOOK = 0.1  # seconds between two looks where nothing wakes us
+_ELSEWHERE = 1.0
 _REFUSED = 125  # the exit code of what the runner did not start, as env(1) and timeout(1) have it
 _PATIENCE = 0.2  # seconds in which the exit code of a reaped command may still appear
 
@@ -51,15 +52,18 @@ class Witness:
 
     def adopt(self, rank: Rank) -> bool:
         """Take over a rank that may have been started by another process; False when it never was."""
+        watched = watcher.is_watched(rank.path)  # first: what is read after a watcher's end is all it wrote
         found = rank.record()
         rank.watcher, rank.task = found.watcher or 0, found.task
         rank.since = found.began.monotonic if found.began else time.monotonic()
-        why = outcome.REBOOTED if outcome.rebooted(found) else None
+        began = found.began
         if found.ended:
             self._ended(rank, found)
-        elif why:
-            self._lost(rank, why)
-        elif watcher.is_watched(rank.path):
+        elif outcome.rebooted(found):
+            self._lost(rank, outcome.REBOOTED)
+        elif rank.watcher and began is not None and began.host != process.host():
+            self._follow_elsewhere(rank, began.host)
+        elif watched:
             self._follow_watcher(rank)
         elif found.watcher is None:
             return False
@@ -67,7 +71,17 @@ class Witness:
             self._watcher_killed(rank)
         return True
 
+    def _follow_elsewhere(self, rank: Rank, host: str) -> None:
+        """Wait for the end of a rank on another machine, whose pids mean nothing here."""
+        rank.watcher, rank.task, rank.starting = 0, None, True
+        if watcher.is_watched(rank.path):
+            self._loop.after(_ELSEWHERE, lambda: self._adopt_again(rank))
+        else:
+            self._lost(rank, outcome.ELSEWHERE % host)
+
     def _follow_watcher(self, rank: Rank) -> None:
+        if rank.end is not None:
+            return
         rank.starting = not rank.watcher
         if rank.starting:  # its first line is on the way
             self._loop.after(0.005, lambda: self._adopt_again(rank))
@@ -117,7 +131,8 @@ class Witness:
             rank.task = found
             rank.append("t %d %d" % found)
         self._commands[rank.task[0]] = rank
-        rank.pidfd = process.open_pidfd(rank.task[0])
+        if rank.pidfd is None:
+            rank.pidfd = process.open_pidfd(rank.task[0])
         self.on_command(rank)
 
     def _first_child(self, rank: Rank) -> Any:

@@ -15,7 +15,7 @@ from flow_core.spec._scalar import MAX_INTEGER, Kind, describe, text, wrong_type
 _DEEPEST = 32
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Listing:
     """A list of ``item``; what cannot be read stands there as INVALID, so that the others keep their numbers."""
 
@@ -34,7 +34,7 @@ class Listing:
         return {"type": "array", "items": self.item.schema()}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Mapped:
     """A mapping of names, read by ``key``, to values; at most ``most`` of them."""
 
@@ -66,7 +66,7 @@ class Mapped:
         return shape | ({"maxProperties": self.most} if self.most < 1_000_000 else {})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Record:
     """A mapping that becomes ``build``; ``expand`` turns its short text form into that mapping."""
 
@@ -131,7 +131,7 @@ class Record:
         return name in self.nullable or is_optional(self.build, name)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Section:
     """A provider's own words: any data that JSON can say, by name. Its meaning is the provider's to check."""
 

@@ -8,7 +8,7 @@ import shlex
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flow_core.spec._fields import fit_name
+from flow_core.spec._words import fit_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -31,7 +31,7 @@ class Kind(Protocol):
         """Return the JSON Schema of what :meth:`read` accepts."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Scalar:
     """A single value, read by ``parse``, which raises :class:`Wrong`."""
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import yaml
 
-from flow_core.spec._document import Document, Unreadable
+from flow_core.spec._document import MOST_VALUES, Document, Unreadable
 from flow_core.spec._report import Wrong, join
 
 _TAG = "tag:yaml.org,2002:"
@@ -27,6 +27,14 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes; of the implicit tags none is left but text, so that plain words are resolved here."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as PyYAML declares it
+    nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Compose the next node, unless there are too many already for anything to be made of them."""
+        self.nodes += 1
+        if self.nodes > 2 * MOST_VALUES:
+            raise Unreadable(self.get_mark().index, "TOO_LARGE", "holds too many values", "is this a task?")
+        return super().compose_node(parent, index)
 
 
 def read(document: Document) -> object:

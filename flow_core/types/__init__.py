@@ -27,6 +27,7 @@ from flow_core.types._provider import (
     Resource,
     SecretBox,
     Submission,
+    TaskListing,
     Volume,
 )
 from flow_core.types._result import ResultInfo, Ticket
@@ -81,6 +82,7 @@ __all__ = [
     "Submission",
     "TRANSITIONS",
     "TaskConfig",
+    "TaskListing",
     "TaskRef",
     "TaskReport",
     "Ticket",

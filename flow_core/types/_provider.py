@@ -9,6 +9,7 @@ from types import MappingProxyType
 import attrs
 
 from flow_core.types._config import Resources, TaskConfig
+from flow_core.types._task import TaskRef
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
@@ -82,6 +83,21 @@ class Submission:
     bundle: Bundle
     resubmission: int = 0
     deadline: float = 0.0
+
+
+@attrs.frozen
+class TaskListing:
+    """A task of ours as its provider knows it, enough to put it into a new journal. ``created_at`` is UTC seconds.
+
+    ``config`` is the config in its canonical form; empty where the provider does not keep it.
+    """
+
+    ref: TaskRef
+    request_id: str
+    task_id: str
+    name: str
+    created_at: float
+    config: Mapping[str, object] = _EMPTY
 
 
 @attrs.frozen

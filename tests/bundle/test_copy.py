@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from flow_core.bundle import content_hash, copy, select
-from flow_core.errors import ConfigError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from flow_core.bundle import content_hash, copy, select
+from flow_core.errors import ConfigError
 
 
 @pytest.fixture

@@ -8,10 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from flow_core.bundle import build
 from flow_core.errors import ConfigError
 from flow_core.runner import bundle as reading
-from flow_core.types import Bundle, CodeSpec, HealthSpec, Mount, PortSpec, ProviderFacts, Resources, SecretRef, TaskConfig
+from flow_core.types import (
+    Bundle,
+    CodeSpec,
+    HealthSpec,
+    Mount,
+    PortSpec,
+    ProviderFacts,
+    Resources,
+    SecretRef,
+    TaskConfig,
+)
 
 SHARES, APART = ProviderFacts(shares_client_files=True), ProviderFacts()
 
@@ -19,7 +30,15 @@ SHARES, APART = ProviderFacts(shares_client_files=True), ProviderFacts()
 def made(config: TaskConfig, cwd: Path, facts: ProviderFacts = SHARES, **more: Any) -> Bundle:
     secrets = more.pop("secrets", {})
     return build(
-        config, task_id="t1", request_id="flow-1", name="n", facts=facts, secrets=secrets, cwd=cwd, created_at=5.0, **more
+        config,
+        task_id="t1",
+        request_id="flow-1",
+        name="n",
+        facts=facts,
+        secrets=secrets,
+        cwd=cwd,
+        created_at=5.0,
+        **more,
     )
 
 
@@ -54,8 +73,12 @@ def test_text_is_given_to_a_shell(tmp_path: Path) -> None:
     assert as_read(made(TaskConfig(command="a | b"), tmp_path), tmp_path).argv == ["/bin/sh", "-c", "a | b"]
 
 
-@pytest.mark.parametrize(("kind", "gpus", "cpus"), [("8xh100", 8, None), ("a100:2", 2, None), ("32xcpu", 0, 32.0), ("p4d.24xlarge", 0, None)])
-def test_the_instance_type_says_what_the_resources_leave_open(tmp_path: Path, kind: str, gpus: int, cpus: float | None) -> None:
+@pytest.mark.parametrize(
+    ("kind", "gpus", "cpus"), [("8xh100", 8, None), ("a100:2", 2, None), ("32xcpu", 0, 32.0), ("p4d.24xlarge", 0, None)]
+)
+def test_the_instance_type_says_what_the_resources_leave_open(
+    tmp_path: Path, kind: str, gpus: int, cpus: float | None
+) -> None:
     limits = as_read(made(TaskConfig(command="x", instance_type=kind), tmp_path), tmp_path).limits
     assert (limits.gpu_count, limits.cpus) == (gpus, cpus)
 
@@ -97,7 +120,9 @@ def test_sources_of_mounts_are_absolute(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_secrets_travel_beside_the_document_never_in_it(tmp_path: Path) -> None:
     refs = (SecretRef("token", env="TOKEN"), SecretRef("key", file="~/.key"))
-    bundle = made(TaskConfig(command="x", secrets=refs), tmp_path, secrets={"token": "s3cr3t", "key": "k3y", "other": "o"})
+    bundle = made(
+        TaskConfig(command="x", secrets=refs), tmp_path, secrets={"token": "s3cr3t", "key": "k3y", "other": "o"}
+    )
     assert dict(bundle.secrets.values) == {"token": "s3cr3t", "key": "k3y"}
     assert bundle.document["secrets"] == {"names": {"TOKEN": "token"}, "files": {"~/.key": "key"}}
     assert not any(value in json.dumps(dict(bundle.document)) for value in ("s3cr3t", "k3y"))
@@ -121,6 +146,8 @@ def test_nothing_to_run_is_an_error(tmp_path: Path) -> None:
 
 
 def test_every_field_is_json(tmp_path: Path) -> None:
-    config = TaskConfig(command="x", ports=(PortSpec(0, "web"),), health=HealthSpec(tcp="web"), image="i", outputs=("*.pt",))
+    config = TaskConfig(
+        command="x", ports=(PortSpec(0, "web"),), health=HealthSpec(tcp="web"), image="i", outputs=("*.pt",)
+    )
     document = dict(made(config, tmp_path).document)
     assert json.loads(json.dumps(document)) == document

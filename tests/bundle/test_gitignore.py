@@ -8,12 +8,32 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from flow_core.bundle import _walk, _wildmatch, select
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flow_core.bundle import _walk, _wildmatch, select
+
 NAMES = ["a", "b", "ab", "a b", "a ", "x.o", "y.o", ".h", "build", "[a]", "*", "é", "-", "a\\"]
-SEGMENTS = ["a", "b", "*", "**", "?", "a*", "*.o", "[ab]", "[!a]*", "[^b]", "[[:alpha:]]*", "[a-c]b", "\\*", "\\[a]", "ab", "build", "[]a]", "a\\"]
+SEGMENTS = [
+    "a",
+    "b",
+    "*",
+    "**",
+    "?",
+    "a*",
+    "*.o",
+    "[ab]",
+    "[!a]*",
+    "[^b]",
+    "[[:alpha:]]*",
+    "[a-c]b",
+    "\\*",
+    "\\[a]",
+    "ab",
+    "build",
+    "[]a]",
+    "a\\",
+]
 ENDS = ["", "/", " ", "\\ ", "\r", "  "]
 
 segments = st.lists(st.sampled_from(SEGMENTS), min_size=1, max_size=3).map("/".join)
@@ -25,7 +45,9 @@ trees = st.lists(paths, min_size=1, max_size=8)
 
 def git(folder: Path, *args: str) -> str:
     home = {"HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.environ["PATH"]}
-    return subprocess.run(["git", "-C", str(folder), *args], check=True, capture_output=True, text=True, env=home).stdout
+    return subprocess.run(
+        ["git", "-C", str(folder), *args], check=True, capture_output=True, text=True, env=home
+    ).stdout
 
 
 def write(path: Path, data: str = "") -> None:

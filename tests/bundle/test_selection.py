@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from flow_core.bundle import select
 from flow_core.errors import ConfigError
 
@@ -15,7 +16,7 @@ from flow_core.errors import ConfigError
 @pytest.fixture(autouse=True)
 def own_git_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     home = tmp_path_factory.mktemp("home")
-    (home / ".gitconfig").write_text("[user]\nname = n\nemail = e@example.org\n[protocol \"file\"]\nallow = always\n")
+    (home / ".gitconfig").write_text('[user]\nname = n\nemail = e@example.org\n[protocol "file"]\nallow = always\n')
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
@@ -57,7 +58,9 @@ def test_sizes_are_counted_and_the_biggest_named(root: Path) -> None:
     assert found.biggest == (("f6", 6), ("f5", 5), ("f4", 4), ("f3", 3), ("f2", 2))
 
 
-@pytest.mark.parametrize("name", [".env", ".env.local", "a/server.pem", "tls.key", "id_rsa", "id_ed25519", ".netrc", "credentials.json"])
+@pytest.mark.parametrize(
+    "name", [".env", ".env.local", "a/server.pem", "tls.key", "id_rsa", "id_ed25519", ".netrc", "credentials.json"]
+)
 def test_what_looks_like_a_key_stays_here_and_is_reported(root: Path, name: str) -> None:
     fill(root, "train.py", name)
     found = select(root)
@@ -126,7 +129,9 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         select(tmp_path / "none")
 
 
-def test_tracked_files_are_taken_although_ignored_and_not_when_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tracked_files_are_taken_although_ignored_and_not_when_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(tmp_path, "kept.o", "deleted.py", "out/kept")
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")

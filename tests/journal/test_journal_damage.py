@@ -107,7 +107,8 @@ def test_a_log_without_its_journal_is_not_played_into_the_new_one(path, new):
 import os, sys, time
 from pathlib import Path
 from flow_core.journal import Journal, NewSubmission, NewTask
-Journal(Path(sys.argv[1])).record_intent(NewTask("t1", "t", "toy", "here", "{}", 1.0), NewSubmission("flow-1"))
+journal = Journal(Path(sys.argv[1]))
+journal.record_intent(NewTask("t1", "t", "toy", "here", "{}", 1.0), NewSubmission("flow-1"))
 os._exit(0)
 """
     subprocess.run([sys.executable, "-c", source, str(path)], check=True)

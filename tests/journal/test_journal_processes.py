@@ -106,9 +106,10 @@ def test_a_killed_process_that_left_a_child_behind_is_dead(start, journal):
 journal.record_intent(*new())
 grandchild = os.fork()
 if not grandchild:
+    say(os.getpid())
     time.sleep(60)
     os._exit(0)
-say(grandchild); sys.stdin.readline()
+sys.stdin.readline()
 """)
     grandchild = int(child.stdout.readline())
     try:

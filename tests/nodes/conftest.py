@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -25,24 +26,31 @@ class Sshd:
         self.process: subprocess.Popen[bytes] | None = None
         self.home.mkdir()
         for key in (self.key, self.host_key):
-            make_key(key)
+            self.make_key(key)
         shutil.copy(f"{self.key}.pub", folder / "authorized")
 
     @property
     def public_host_key(self) -> str:
+        """The key by which clients know this server."""
         return " ".join(Path(f"{self.host_key}.pub").read_text().split()[:2])
+
+    def make_key(self, path: Path) -> str:
+        """Make a key pair; return the public part."""
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+        return " ".join(Path(f"{path}.pub").read_text().split()[:2])
 
     def start(self, path: str = "/usr/local/bin:/usr/bin:/bin") -> None:
         """Listen; ``path`` is PATH of what runs there."""
         config = self.folder / "sshd_config"
         config.write_text(
-            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.host_key}\nPidFile none\nStrictModes no\nUsePAM no\n"
+            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.host_key}\nPidFile none\n"
+            "StrictModes no\nUsePAM no\n"
             f"AuthorizedKeysFile {self.folder}/authorized\nPasswordAuthentication no\nPermitRootLogin yes\n"
-            f'PermitUserRC no\nSetEnv HOME={self.home} PATH={path}\n'
+            f"PermitUserRC no\nSetEnv HOME={self.home} PATH={path}\n"
         )
-        log = open(self.folder / "sshd.log", "ab")
-        self.process = subprocess.Popen([program(), "-D", "-e", "-f", str(config)], stdin=subprocess.DEVNULL, stderr=log)
-        log.close()
+        argv = [program(), "-D", "-e", "-f", str(config)]
+        with open(self.folder / "sshd.log", "ab") as log:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log)
         self._wait()
 
     def _wait(self) -> None:
@@ -58,8 +66,9 @@ class Sshd:
         """End all connections, not what runs behind them."""
         if self.process is not None:
             for child in psutil.Process(self.process.pid).children(recursive=True):
-                if child.name().startswith("sshd"):
-                    child.kill()
+                with suppress(psutil.NoSuchProcess):
+                    if child.name().startswith("sshd"):
+                        child.kill()
 
     def stop(self) -> None:
         """Go away as a machine does that is switched off."""
@@ -72,10 +81,6 @@ class Sshd:
 
 def program() -> str:
     return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
-
-
-def make_key(path: Path) -> None:
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
 
 
 def free_port() -> int:

@@ -13,10 +13,20 @@ from typing import TypeVar
 
 import psutil
 import pytest
+
 from flow_core import nodes
 from flow_core.bundle import build
 from flow_core.errors import CapabilityError, ConfigError, NotFoundError
-from flow_core.types import TaskReport, LogChunk, LogCursor, NodeAccess, ProviderFacts, Submission, TaskConfig, new_request_id
+from flow_core.types import (
+    LogChunk,
+    LogCursor,
+    NodeAccess,
+    ProviderFacts,
+    Submission,
+    TaskConfig,
+    TaskReport,
+    new_request_id,
+)
 
 T = TypeVar("T")
 
@@ -31,7 +41,9 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 def _runners(folder: Path) -> list[int]:
     found = (p for p in psutil.process_iter(["pid", "cmdline"]) if p.info["cmdline"])
-    return [p.info["pid"] for p in found if any(str(folder) in word for word in p.info["cmdline"]) and p.pid != os.getpid()]
+    return [
+        p.info["pid"] for p in found if any(str(folder) in word for word in p.info["cmdline"]) and p.pid != os.getpid()
+    ]
 
 
 def staged(root: Path, command: str | tuple[str, ...], **fields: object) -> Path:
@@ -68,6 +80,12 @@ def until(look: Callable[[], T], seconds: float = 10.0) -> T:
 
 def ended(folder: Path) -> TaskReport:
     return until(lambda: report if (report := nodes.report(folder)).is_final else None)
+
+
+def kill_runner(folder: Path) -> None:
+    runner = psutil.Process(int((folder / ".runner.0").read_text().split()[2]))
+    runner.kill()
+    runner.wait(10)
 
 
 def open_folder(folder: Path) -> nodes.Node:
@@ -111,7 +129,7 @@ def test_a_task_goes_on_when_its_runner_is_killed_and_a_new_one_takes_it_over(ro
     os.mkfifo(root / "gate")
     folder = started(root, f"echo once; read x < {root}/gate; exit 3")
     until(lambda: nodes.report(folder).state == "running")
-    psutil.Process(int((folder / ".runner.0").read_text().split()[2])).kill()
+    kill_runner(folder)
     nodes.spawn(folder, 0)
     (root / "gate").write_text("go\n")
     assert ended(folder).attempts[0].exit_code == 3
@@ -162,7 +180,7 @@ def test_a_cancelled_task_ends(root: Path) -> None:
 def test_a_cancel_is_fulfilled_although_the_runner_was_killed(root: Path) -> None:
     folder = started(root, "sleep 60")
     until(lambda: nodes.report(folder).state == "running")
-    psutil.Process(int((folder / ".runner.0").read_text().split()[2])).kill()
+    kill_runner(folder)
     assert nodes.cancel(folder, 5.0) is True
     assert ended(folder).state == "cancelled"
 

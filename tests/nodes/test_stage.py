@@ -11,13 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
+
 from flow_core.bundle import build
 from flow_core.errors import ConfigError, StateError
 from flow_core.nodes import stage, sweep
 from flow_core.types import ProviderFacts, SecretRef, Submission, TaskConfig, new_request_id
-
-import attrs
 
 SHARES, APART = ProviderFacts(shares_client_files=True), ProviderFacts()
 
@@ -135,7 +135,7 @@ def test_files_stay_inside_the_folder(tmp_path: Path, name: str) -> None:
 
 def test_a_root_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("a file")
-    with pytest.raises(StateError, match="cannot make the task's folder in .*root"):
+    with pytest.raises(StateError, match=r"cannot make the task's folder in .*root"):
         stage(tmp_path / "root", submission(tmp_path, TaskConfig(command="x")))
 
 

@@ -148,7 +148,9 @@ class Machine:
 
     def servers(self) -> list[int]:
         """Who serves this root."""
-        return [pid for pid in self._ours() if b"python" in _argv(pid)[0]]
+        found = [pid for pid in self._ours() if b"python" in _argv(pid)[0]]
+        # A child between fork and exec still looks like its parent.
+        return [pid for pid in found if _parent(pid) not in found]
 
     def guardians(self) -> list[int]:
         return [pid for pid in self._ours() if b"read -r bye" in b" ".join(_argv(pid))]
@@ -185,6 +187,13 @@ def _argv(pid: int) -> list[bytes]:
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return [b""]
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
 
 
 def _starts(path: Path, data: bytes) -> bool:

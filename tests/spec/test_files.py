@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flow_core.errors import ConfigError
 from flow_core.spec import load_mapping, read_file, read_mapping
 from flow_core.types import Problem, TaskConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -96,7 +99,15 @@ def test_a_trap_is_told_at_its_line_and_column(
 
 def test_words_of_yaml_1_1_are_plain_text_where_text_is_asked_for(path: Path) -> None:
     text = "command: x\nenv: {A: yes, B: 1:30, C: 2024-01-01, D: 0x1F, E: off, F: 1_000, no: on}\nrestart: no\n"
-    assert read(path, text).env == dict(A="yes", B="1:30", C="2024-01-01", D="0x1F", E="off", F="1_000", no="on")
+    assert read(path, text).env == {
+        "A": "yes",
+        "B": "1:30",
+        "C": "2024-01-01",
+        "D": "0x1F",
+        "E": "off",
+        "F": "1_000",
+        "no": "on",
+    }
 
 
 def test_bytes_that_are_not_utf_8_are_told_where_they_stand(path: Path) -> None:
@@ -128,6 +139,11 @@ def test_anchors_and_aliases_work_and_an_explosion_of_them_does_not(path: Path) 
     assert read(path, "command: x\nenv: &e {a: b}\nlabels: *e\n").labels == {"a": "b"}
     rows = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
     (problem,) = problems_in(path, "a0: &a0 [x]\n" + "\n".join(rows))
+    assert problem.code == "TOO_LARGE"
+
+
+def test_a_file_with_more_values_than_any_task_has_is_refused_early(path: Path) -> None:
+    (problem,) = problems_in(path, "a: [" + "1," * 300_000 + "]")
     assert problem.code == "TOO_LARGE"
 
 

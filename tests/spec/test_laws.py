@@ -6,10 +6,10 @@ import copy
 import json
 import string
 from decimal import Decimal
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -25,7 +25,11 @@ from flow_core.spec import (
     read_mapping,
     to_mapping,
 )
-from flow_core.types import FunctionCall, SecretRef, TaskConfig
+from flow_core.types import FunctionCall, Problem, SecretRef, TaskConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 PROVIDERS = ("toy", "other")
 WORDS = [*(field.name for field in attrs.fields(TaskConfig)), "gpu", "cpus", "memory", "disk", "toy", "options"]
@@ -250,18 +254,10 @@ def test_a_malformed_mapping_is_a_config_error_and_nothing_else(words: dict[str,
 @given(tasks(), st.sampled_from(WORDS), anything)
 @settings(max_examples=500, deadline=None)
 def test_one_wrong_value_in_a_task_is_told_at_its_word(words: dict[str, object], word: str, value: object) -> None:
-    try:
-        read_mapping({**words, word: value}, providers=PROVIDERS)
-    except ConfigError as error:
-        assert all(problem.code and problem.message for problem in error.problems)
-        roots = {problem.path.split(".")[0].split("[")[0] for problem in error.problems}
-        related = {
-            word,
-            "command",
-            "gpu",
-            *("mounts", "volumes", "secrets", "ports", "health", "cpus", "memory", "disk"),
-        }
-        assert roots <= related
+    found = _reads_or_refuses(lambda: read_mapping({**words, word: value}, providers=PROVIDERS))
+    roots = {problem.path.split(".")[0].split("[")[0] for problem in found}
+    related = {word, "command", "gpu", *("mounts", "volumes", "secrets", "ports", "health", "cpus", "memory", "disk")}
+    assert roots <= related
 
 
 scraps = st.lists(
@@ -345,14 +341,16 @@ def test_flags_with_any_text_are_read_or_refused(values: dict[str, object]) -> N
     _reads_or_refuses(lambda: read_flags(values))
 
 
-def _reads_or_refuses(act):  # type: ignore[no-untyped-def]
+def _reads_or_refuses(act: Callable[[], object]) -> Sequence[Problem]:
     try:
         act()
     except ConfigError as error:
-        assert error.problems
-        assert all(str(problem).isprintable() for problem in error.problems)
-        return error.problems
-    return ()
+        found = error.problems
+    else:
+        return ()
+    assert found
+    assert all(str(problem).isprintable() and problem.code and problem.message for problem in found)
+    return found
 
 
 def test_equal_configs_have_one_fingerprint() -> None:

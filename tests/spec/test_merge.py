@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flow_core.errors import ConfigError
 from flow_core.spec import flags, load_mapping, merge, read_flags, read_mapping
-from flow_core.types import Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flow_core.types import Problem
 
 CASES = [
     ({"retries": 1, "name": "a"}, {"retries": 2}, {"retries": 2, "name": "a"}),
@@ -134,11 +138,11 @@ def test_an_option_cannot_be_a_value_and_a_mapping(texts: tuple[str, ...]) -> No
 
 def test_every_flag_sets_a_word_that_the_reader_knows() -> None:
     samples: dict[str, object] = {
-        "cpus": "2", "disk": "1GB", "memory": "1GB", "env": ("A=1",), "labels": ("a=1",), "secrets": ("S",), "mounts": ("a:/a",),
-        "volumes": ("v",), "ports": ("80",), "outputs": ("*.pt",), "depends_on": ("t",), "options": ("toy.a=1",), "spot": True,
-        "code": "none", "restart": "always", "time_limit": "1h", "grace": "1s", "keep": "1s", "stop_signal": "INT",
-        "preempt_signal": "INT", "max_price_per_hour": "2", "retries": "1", "max_preemptions": "1", "priority": "1",
-        "num_instances": "2", "processes_per_node": "2",
+        "cpus": "2", "disk": "1GB", "memory": "1GB", "env": ("A=1",), "labels": ("a=1",), "secrets": ("S",),
+        "mounts": ("a:/a",), "volumes": ("v",), "ports": ("80",), "outputs": ("*.pt",), "depends_on": ("t",),
+        "options": ("toy.a=1",), "spot": True, "code": "none", "restart": "always", "time_limit": "1h", "grace": "1s",
+        "keep": "1s", "stop_signal": "INT", "preempt_signal": "INT", "max_price_per_hour": "2", "retries": "1",
+        "max_preemptions": "1", "priority": "1", "num_instances": "2", "processes_per_node": "2",
     }  # fmt: skip
     for flag in flags():
         data, _ = read_flags({flag.key: samples.get(flag.key, "x")})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flow_core.spec import default_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CASES = [
     ("python train.py --x", "train"),

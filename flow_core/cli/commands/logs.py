@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from flow_core.cli._options import Duration, json_option, task_argument
+from flow_core.cli._options import duration, json_option, task_argument
 
 
 @click.command("logs")
 @task_argument
 @click.option("-f", "--follow", is_flag=True, help="Go on until the task ends, and exit with its code.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines of each stream.")
-@click.option("--since", type=Duration(), metavar="TIME", help="Only what was written in the last TIME, as 10m.")
+@click.option("--since", type=duration, metavar="TIME", help="Only what was written in the last TIME, as 10m.")
 @click.option("--node", type=click.IntRange(min=0), metavar="N", help="Only the node of this rank.")
 @click.option("--stdout", "stdout", is_flag=True, help="Only what the task wrote to stdout.")
 @click.option("--stderr", "stderr", is_flag=True, help="Only what the task wrote to stderr.")

@@ -33,7 +33,10 @@ def is_task_file(word: str) -> bool:
 
 def _task_options() -> Iterator[click.Option]:
     for flag in flags():
-        names = [f"{flag.name}/{flag.negative}" if flag.is_flag_pair else flag.name, *([flag.short] if flag.short else [])]
+        names = [
+            f"{flag.name}/{flag.negative}" if flag.is_flag_pair else flag.name,
+            *([flag.short] if flag.short else []),
+        ]
         yield click.Option(
             [*names, flag.key],
             help=flag.help,

@@ -18,6 +18,7 @@ from flow_core import (
     ProviderFacts,
     Submission,
     TaskConfig,
+    TaskListing,
     TaskRef,
     TaskReport,
     Volume,
@@ -148,8 +149,15 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         return {name: [TaskRef(name)] for name in request_ids if nodes.locate(self._root, name)}
 
     @hookimpl
+    def flow_provision_list(self, since: float) -> Sequence[TaskListing]:
+        folders = [*self._root.glob("tasks/flow-*"), *self._root.glob("done/*/flow-*")]
+        found = (nodes.listing(folder) for folder in folders)
+        return [task for task in found if task.created_at >= since]
+
+    @hookimpl
     def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
-        nodes.serve(self._root)
+        if nodes.is_waiting(self._root):
+            nodes.serve(self._root)  # whoever ran them may have been killed
         reports = {ref: self._report(ref) for ref in refs}
         return {ref: report for ref, report in reports.items() if report is not None}
 

@@ -1,0 +1,27 @@
+"""Asking the person at the terminal; a program gets an error that says what to give instead."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+def confirm(what: str, yes: bool) -> None:
+    """Go on only when ``yes`` or when the person agrees. Raises UsageError where nobody can be asked."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise click.UsageError(f"this would {what}: say --yes")
+    if not click.confirm(f"flow: {what}?", err=True):
+        raise click.Abort
+
+
+def value(name: str, hidden: bool) -> str:
+    """Return a value from the person, or one line of stdin where that is no terminal."""
+    if sys.stdin.isatty():
+        return str(click.prompt(name, hide_input=hidden, err=True))
+    line = sys.stdin.readline()
+    if not line:
+        raise click.UsageError(f"no {name} was given on stdin")
+    return line.rstrip("\r\n")

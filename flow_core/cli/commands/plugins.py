@@ -1,0 +1,101 @@
+"""``flow plugins``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from flow_core.cli._catalog import COMMANDS
+from flow_core.cli._complete import complete_plugin
+from flow_core.cli._envelope import emit
+from flow_core.cli._group import Group
+from flow_core.cli._options import json_option
+from flow_core.cli._table import pairs, show
+from flow_core.client import Flow
+from flow_core.errors import NotFoundError
+from flow_core.plugins import GROUPS, Catalog, Plugin
+
+HEADER = ("KIND", "NAME", "DISTRIBUTION", "VERSION", "STATE", "SUMMARY")
+
+
+@click.group("plugins", cls=Group)
+def command() -> None:
+    """List, show and diagnose plugins."""
+
+
+@command.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List what is installed, by its metadata: no plugin is imported."""
+    found = _all(Flow().session.catalog)
+    if as_json:
+        emit([_record(plugin) for plugin in found])
+    else:
+        show(HEADER, map(_line, found))
+
+
+@command.command("show")
+@click.argument("name", shell_complete=complete_plugin)
+@json_option
+def show_(name: str, as_json: bool) -> None:
+    """Show what is known of the plugins called NAME, and what they can do."""
+    found = [plugin for plugin in _all(Flow().session.catalog) if name in (plugin.name, plugin.distribution)]
+    if not found:
+        raise NotFoundError(f"no plugin {name!r} is installed", "flow plugins list shows what is")
+    if as_json:
+        emit([{**_record(plugin), "hooks": _hooks(plugin)} for plugin in found])
+    else:
+        sys.stdout.write("\n".join(_detail(plugin) for plugin in found))
+
+
+@command.command("doctor")
+@json_option
+def doctor(as_json: bool) -> int:
+    """Import each plugin in a process of its own and say what is wrong. Exits with 1 when something is."""
+    from flow_core.cli._findings import tell
+    from flow_core.plugins._doctor import examine
+
+    return tell(examine(Flow().session.catalog, tuple(COMMANDS)), as_json)
+
+
+def _all(catalog: Catalog) -> list[Plugin]:
+    return [plugin for kind in GROUPS for plugin in catalog.plugins(kind).values()]
+
+
+def _line(plugin: Plugin) -> tuple[str, ...]:
+    state = plugin.problem() or "ok"
+    return plugin.kind.replace(" ", "-"), plugin.name, plugin.distribution, plugin.version, state, plugin.summary
+
+
+def _record(plugin: Plugin) -> dict[str, object]:
+    return {
+        "kind": plugin.kind,
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "requires_core": plugin.requires_core,
+        "entry_point": plugin.entry.value,
+        "problem": plugin.problem(),
+        "summary": plugin.summary,
+    }
+
+
+def _hooks(plugin: Plugin) -> tuple[str, ...]:
+    from flow_core.plugins._doctor import probe
+
+    return () if plugin.problem() else probe(plugin).hooks
+
+
+def _detail(plugin: Plugin) -> str:
+    facts = [
+        ("plugin", plugin.name),
+        ("kind", plugin.kind),
+        ("distribution", f"{plugin.distribution} {plugin.version}"),
+        ("summary", plugin.summary),
+        ("entry point", plugin.entry.value),
+        ("needs", f"flow-core{plugin.requires_core}"),
+        ("problem", plugin.problem()),
+        ("hooks", ", ".join(_hooks(plugin))),
+    ]
+    return pairs(facts)

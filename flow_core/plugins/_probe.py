@@ -1,0 +1,88 @@
+"""Imports one plugin and says what it is; run by the doctor in a process of its own, so that it can break nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from flow_core.errors import PluginError
+
+if TYPE_CHECKING:
+    from flow_core.plugins import Plugin
+
+_REQUIRED = ("flow_provision_submit", "flow_provision_find", "flow_provision_status", "flow_provision_cancel")
+
+
+def main(kind: str, name: str) -> None:
+    """Print what :func:`probe` finds, as the last line of stdout."""
+    sys.stdout.write("\n" + json.dumps(probe(kind, name)) + "\n")
+
+
+def probe(kind: str, name: str) -> dict[str, Any]:
+    """Return ``seconds`` of the import, ``hooks`` that it implements, and ``error`` (empty when nothing is wrong)."""
+    import flow_core.hookspecs  # noqa: F401 - what core brings is not the plugin's time
+    from flow_core.plugins import Catalog
+
+    plugin = Catalog({}).plugin(kind, name)
+    started = time.perf_counter()
+    found: dict[str, Any] = {"hooks": [], "error": ""}
+    try:
+        loaded = plugin.load()
+        found["seconds"] = time.perf_counter() - started
+        found["hooks"] = _hooks(plugin, loaded)
+        found["error"] = _missing(plugin, found["hooks"])
+    except PluginError as error:
+        found["error"] = error.message.removeprefix(f"{plugin}: ").removeprefix(f"{plugin} ")
+    found.setdefault("seconds", time.perf_counter() - started)
+    return found
+
+
+def _hooks(plugin: Plugin, loaded: Any) -> list[str]:
+    if plugin.kind == "command":
+        import click
+
+        if not isinstance(loaded, click.Command):
+            raise PluginError(f"{plugin} is a {type(loaded).__name__}, not a click command")
+        return []
+    from flow_core.plugins._scope import Scope
+
+    specs = _specs(plugin.kind)
+    # Not initialised: its settings are somebody else's matter, and opening a plugin does no I/O anyway.
+    instance = object.__new__(loaded) if isinstance(loaded, type) else loaded
+    try:
+        return sorted(Scope(plugin.name, instance, specs, label=str(plugin)).supports)
+    except PluginError as error:
+        raise PluginError(error.message + _meant(error.message, specs)) from error
+
+
+def _specs(kind: str) -> tuple[type, ...]:
+    from flow_core import hookspecs
+
+    return {
+        "provider": hookspecs.PROVIDER_SPECS,
+        "frontend": (hookspecs.FrontendHooks,),
+        "result store": (hookspecs.ResultHooks,),
+        "secret store": (hookspecs.SecretHooks,),
+        "host plugin": (hookspecs.HostHooks,),
+    }[kind]
+
+
+def _meant(message: str, specs: tuple[type, ...]) -> str:
+    """Return the hook whose name is nearest to the unknown one that ``message`` names."""
+    known = {name for spec in specs for name in dir(spec) if name.startswith("flow_")}
+    words = (word.strip("'\"") for word in message.split())
+    unknown = next((word for word in words if word.startswith("flow_") and word not in known), "")
+    near = get_close_matches(unknown, known, n=1) if unknown else []
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def _missing(plugin: Plugin, hooks: list[str]) -> str:
+    if plugin.kind != "provider":
+        return ""
+    missing = [hook for hook in _REQUIRED if hook not in hooks]
+    if not {"flow_node_access", "flow_logs_read"} & set(hooks):
+        missing.append("flow_node_access")
+    return f"lacks the required {', '.join(missing)}" if missing else ""
