@@ -192,7 +192,7 @@ def _runner() -> Iterator[DoctorCheck]:
         folder = nodes.stage(Path(root), _submission(Path(root)))
         started = time.perf_counter()
         argv = command("run", str(folder), "0")
-        done = subprocess.run(argv, capture_output=True, timeout=_RUNNER_SECONDS, check=False)  # noqa: S603
+        done = subprocess.run(argv, capture_output=True, timeout=_RUNNER_SECONDS, check=False)
         seconds = time.perf_counter() - started
         report = nodes.report(folder)
     if report.state == "succeeded":

@@ -41,6 +41,9 @@ class ConfigError(FlowError):
         super().__init__(message, hint, details)
         self.problems = tuple(problems)
 
+    def __str__(self) -> str:
+        return "\n  ".join([self.message, *map(str, self.problems)])
+
 
 class AuthError(FlowError):
     """The credentials are missing, wrong or expired."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Iterable
 from hashlib import sha256
-from pathlib import Path
 from stat import S_IMODE, S_ISLNK
+from typing import TYPE_CHECKING
 
-from flow_core.bundle._select import Selection
 from flow_core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from flow_core.bundle._select import Selection
 
 _FICLONE = 0x40049409  # linux/fs.h; Btrfs, XFS, bcachefs, overlay of these
 _CHUNK = 1 << 20

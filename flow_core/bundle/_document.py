@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import attrs
 
-from flow_core.bundle._select import Selection, select
 from flow_core.errors import ConfigError
 from flow_core.spec import to_mapping
 from flow_core.types import Bundle, Mount, Problem, ProviderFacts, SecretBox, SecretRef, TaskConfig, parse_instance_type
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flow_core.bundle._select import Selection
 
 SCHEMA = "flow.bundle/1"
 INPLACE, SNAPSHOT, NONE = "inplace", "snapshot", "none"
@@ -51,8 +55,9 @@ def build(
 
     ``secrets`` holds values by name, ``cwd`` is what relative paths stand on, ``created_at`` is UTC seconds.
     ``command`` stands in for a config that calls a function; ``files`` (relative path -> bytes) ride along.
-    ``depends_on`` holds ``{"task", "ref", "any"}`` of the tasks to wait for. ``selection`` is used for a snapshot when the caller has made one already. Raises ConfigError when a secret has no
-    value, the code folder is missing or there is nothing to run.
+    ``depends_on`` holds ``{"task", "ref", "any"}`` of the tasks to wait for. ``selection`` is used for a snapshot when
+    the caller has made one already. Raises ConfigError when a secret has no value, the code folder is missing or there
+    is nothing to run.
     """
     mode, root = code_mode(config, facts), code_root(config, cwd)
     snapshot = _snapshot(config, mode, root, selection)
@@ -101,6 +106,8 @@ def _snapshot(config: TaskConfig, mode: str, root: Path, selection: Selection | 
         raise _missing(root)
     if mode != SNAPSHOT:
         return None
+    from flow_core.bundle._select import select
+
     return selection or select(root, config.code.include, config.code.exclude)
 
 

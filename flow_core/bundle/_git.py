@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # git's rev-parse --local-env-vars: a git hook that calls us would point us at its own repository.
 _LOCAL = frozenset(
@@ -43,6 +45,8 @@ def files(folder: Path) -> list[str] | None:
 
     A repository inside is one entry, a folder. Files that are tracked and deleted are listed too.
     """
+    import subprocess
+
     program = shutil.which("git")
     if program is None:
         return None

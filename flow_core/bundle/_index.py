@@ -5,8 +5,11 @@ Source: git's index-format documentation (versions 2 to 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _HEADER, _FIXED = 12, 62  # bytes before the first entry, and of an entry before its path (SHA-1)
 _EXTENDED = 0x4000

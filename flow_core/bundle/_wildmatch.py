@@ -7,8 +7,10 @@ Source: gitignore(5) and git's ``dir.c`` and ``wildmatch.c`` behaviour. pathspec
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _POSIX = {
     b"alnum": b"0-9A-Za-z",

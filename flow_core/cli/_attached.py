@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flow_core.cli._interrupts import Interrupted, Interrupts
 from flow_core.cli._invocation import TaskStatus
-from flow_core.cli._talk import quoted, say
+from flow_core.cli._talk import ending, quoted, say
 from flow_core.client import exit_status
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Attached:
         self._task, self._printer, self._interrupts, self._quiet = task, printer, interrupts, quiet
 
     def follow(self, interrupted: int | None = None) -> int:
-        """Print the log until the end and return the status to exit with; ``interrupted``: a signal that came before."""
+        """Print the log until the end and return the status to exit with; ``interrupted``: a signal before."""
         while True:
             try:
                 if interrupted is not None:
@@ -53,7 +53,7 @@ class Attached:
     def _ended(self) -> int:
         row = self._task.refresh()
         if row.state != "succeeded" and not self._quiet:
-            say(f"{quoted(row)} {row.state.replace('_', ' ')}" + (f": {row.reason}" if row.reason else ""))
+            say(ending(row))
         return TaskStatus(exit_status(row))
 
     def _interrupted(self, number: int) -> int | None:

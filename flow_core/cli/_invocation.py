@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
 import click
 
 
@@ -12,13 +11,13 @@ class TaskStatus(int):
     """An exit status that is a task's own, not Flow's."""
 
 
-@attrs.define
 class Invocation:
     """``arguments`` as typed; ``json`` and ``command`` are filled as soon as the command line says so."""
 
-    arguments: Sequence[str]
-    json: bool = False
-    command: str = ""
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self.arguments = arguments
+        self.json = False
+        self.command = ""
 
     @property
     def wants_json(self) -> bool:

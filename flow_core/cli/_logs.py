@@ -11,7 +11,7 @@ from flow_core.cli._envelope import emit
 from flow_core.cli._invocation import TaskStatus
 from flow_core.cli._printer import Collected, Items, Printer
 from flow_core.cli._streams import log_printer
-from flow_core.cli._talk import quoted, say, say_which
+from flow_core.cli._talk import ending, say, say_which
 from flow_core.client import Flow, exit_status
 from flow_core.errors import NotFoundError
 
@@ -48,7 +48,7 @@ def print_log(word: str, wanted: Wanted, as_json: bool) -> int:
     task.wait()
     row = task.row
     if row.state != "succeeded" and not as_json:
-        say(f"{quoted(row)} {row.state.replace('_', ' ')}" + (f": {row.reason}" if row.reason else ""))
+        say(ending(row))
     return TaskStatus(exit_status(row))
 
 

@@ -7,7 +7,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
@@ -91,6 +90,7 @@ def _note_status(status: int) -> None:
         return
     whose = "task" if isinstance(status, TaskStatus) else "flow"
     try:
-        Path(path).write_text(f"{whose} {int(status)}\n", encoding="utf-8")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"{whose} {int(status)}\n")
     except OSError as error:
         sys.stderr.write(f"flow: warning: cannot write FLOW_EXIT_FILE {path}: {error.strerror}\n")

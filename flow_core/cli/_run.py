@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import click
 
 from flow_core.cli._attached import Attached
 from flow_core.cli._envelope import emit
@@ -37,6 +36,11 @@ class Request:
     redact: bool = True
     as_json: bool = False
 
+    @property
+    def names_file(self) -> bool:
+        """Whether the command line names a task file."""
+        return len(self.words) == 1 and is_task_file(self.words[0])
+
 
 def read_config(flow: Flow, request: Request) -> TaskConfig:
     """Return the validated config. Raises ConfigError with every problem, each at its line or its flag."""
@@ -45,11 +49,9 @@ def read_config(flow: Flow, request: Request) -> TaskConfig:
     problems: list[Problem] = []
     asked, flag_of = read_flags(request.given, problems=problems)
     providers = flow.provider_names()
-    if not is_task_file(request.words[0]):
+    if not request.names_file:
         command = request.words[0] if len(request.words) == 1 else list(request.words)
         return read_mapping({"command": command, **asked}, flags=flag_of, providers=providers, problems=problems)
-    if len(request.words) > 1:
-        raise click.UsageError(f"{request.words[0]} is a task file and takes no arguments: {request.words[1]}")
     file = Path(request.words[0])
     data, positions = load_mapping(file, problems=problems)
     return read_mapping(
@@ -107,7 +109,7 @@ def _located_problems(problems: Sequence[Problem], request: Request) -> Sequence
 
     ignored: list[Problem] = []
     _, flag_of = read_flags(request.given, problems=ignored)
-    if not is_task_file(request.words[0]):
+    if not request.names_file:
         return locate(problems, flags=flag_of)
     _, positions = load_mapping(Path(request.words[0]), problems=ignored)
     return locate(problems, positions=positions, file=request.words[0], flags=flag_of)

@@ -23,6 +23,13 @@ def quoted(row: TaskRow) -> str:
     return f'{row.id} "{row.name}"'
 
 
+def ending(row: TaskRow) -> str:
+    """Return how a task ended, in a sentence."""
+    state = row.state.replace("_", " ")
+    how = row.reason if row.reason.startswith(state) else f"{state}: {row.reason}".removesuffix(": ")
+    return f"{quoted(row)} {how}"
+
+
 def say_which(word: str, row: TaskRow) -> None:
     """Say which task was taken when several have the name."""
     if row.newest_of > 1:

@@ -30,7 +30,8 @@ def ago(moment: float | None, now: float) -> str:
     if moment is None:
         return ""
     passed = round(now - moment)
-    return "now" if passed < 1 else f"{span(max(passed, 1)) if passed >= 10 else f'{passed}s'} ago"
+    unit, size = next(((unit, size) for unit, size in _UNITS if passed >= size), ("", 1))
+    return f"{passed // size}{unit} ago" if unit else "now"
 
 
 def money(amount: Decimal | None) -> str:

@@ -6,4 +6,19 @@ from flow_core.nodes._process import cancel, serve, spawn
 from flow_core.nodes._report import listing, locate, report, size
 from flow_core.nodes._stage import stage, sweep
 
-__all__ = ["Node", "cancel", "describe_machine", "is_waiting", "listing", "locate", "mounts_impossible", "open_node", "report", "serve", "size", "spawn", "stage", "sweep"]
+__all__ = [
+    "Node",
+    "cancel",
+    "describe_machine",
+    "is_waiting",
+    "listing",
+    "locate",
+    "mounts_impossible",
+    "open_node",
+    "report",
+    "serve",
+    "size",
+    "spawn",
+    "stage",
+    "sweep",
+]

@@ -7,16 +7,19 @@ import os
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISDIR
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from flow_core.errors import AuthError, CapabilityError, FlowError, StateError, TransientError
 from flow_core.nodes import _known_hosts
-from flow_core.types import NodeAccess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from flow_core.types import NodeAccess
 
 UNREACHABLE = 255  # what ssh itself exits with when the connection is the problem
 _PROGRAM = "FLOW_SSH"

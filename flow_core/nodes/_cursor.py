@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flow_core.types import LogCursor, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Key = tuple[int, int, str]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from stat import S_IMODE
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from flow_core.errors import NotFoundError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _CHUNK = 1 << 20
 

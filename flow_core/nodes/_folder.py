@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flow_core.errors import NotFoundError
 from flow_core.nodes import _files, _process
@@ -14,6 +14,9 @@ from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import at_home, report
 from flow_core.runner import reader
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 
 class FolderNode:
@@ -66,7 +69,9 @@ class FolderNode:
 
     def put(self, source: Path, target: str) -> int:
         """See :meth:`Node.put`."""
-        return _files.copy(source, self._path(target))
+        path = self._path(target)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _files.copy(source, path)
 
     def get(self, source: str, target: Path) -> int:
         """See :meth:`Node.get`."""

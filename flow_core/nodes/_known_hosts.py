@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flow_core.types import NodeAccess
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flow_core.types import NodeAccess
 
 FIRST_USE = "first-use"
 
@@ -31,6 +34,8 @@ def _only(path: Path, name: str, check: str) -> list[str]:
 
 
 def _write(path: Path, text: str) -> None:
+    if path.is_file() and path.read_text() == text:
+        return
     new = path.with_name(f".{path.name}.{os.getpid()}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
         file.write(text)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flow_core.errors import CapabilityError
-from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
 STREAMS = ("stdout", "stderr")
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
-from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flow_core import runner
-from flow_core.errors import ConfigError, StateError, TransientError
+from flow_core.errors import ConfigError, NotFoundError, StateError, TransientError
 from flow_core.nodes._report import at_home, report
 from flow_core.runner import process, queue, record
 from flow_core.types import ShellSession
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 # The shell is gone at once and init reaps the runner. That one ignores SIGINT then; what it starts does not.
 _DETACHED = '"$@" >/dev/null & echo $!'
@@ -22,9 +24,10 @@ def spawn(folder: Path, rank: int) -> None:
     """Start the runner of one rank of a staged task, detached: in its own session, without any of our descriptors.
 
     Does nothing while that rank's runner lives or when the task has ended. A rank whose runner was killed is taken
-    over by the new one, never started a second time in an attempt. Raises StateError when it cannot be started.
+    over by the new one, never started a second time in an attempt. Raises NotFoundError without a folder, StateError
+    when it cannot be started.
     """
-    fd = os.open(folder / f".runner.{rank}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = _open(folder, f".runner.{rank}")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if record.read_final(str(folder)) is None and not _lives(os.pread(fd, 256, 0)):
@@ -35,7 +38,18 @@ def spawn(folder: Path, rank: int) -> None:
         os.close(fd)
 
 
+def _open(folder: Path, name: str) -> int:
+    try:
+        return os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no task folder {folder}", "stage the task first") from None
+    except OSError as error:
+        raise StateError(f"cannot write in {folder}: {error.strerror}", "free some space") from error
+
+
 def _detach(argv: Sequence[str]) -> int:
+    import subprocess
+
     try:
         done = subprocess.run(
             ["/bin/sh", "-c", _DETACHED, "flow", *argv],

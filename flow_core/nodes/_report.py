@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flow_core.errors import NotFoundError
 from flow_core.runner import record
 from flow_core.types import Attempt, NodeReport, TaskListing, TaskRef, TaskReport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 _LIVE = "tasks"

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from stat import S_IMODE
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from flow_core.errors import CapabilityError, ConfigError, FlowError, NotFoundError, StateError, TransientError
 from flow_core.nodes import _files, _logs, _remote
@@ -21,6 +18,13 @@ from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import parse_report
 from flow_core.runner import bundle, reader
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from pathlib import Path
+
+_REFUSED = 2  # what the runner exits with when a file is not there
 
 
 class SshNode:
@@ -138,6 +142,7 @@ class SshNode:
         done = self._connection.run(remote)
         if done.returncode == _remote.NOT_INSTALLED:
             self._install()
+        if done.returncode in (_remote.NOT_INSTALLED, _REFUSED):  # the folder may have been put away just then
             done = self._connection.run(remote)
         if done.returncode not in fine:
             raise self._explain(done.returncode, done.stderr) or TransientError(
@@ -168,7 +173,7 @@ class SshNode:
             code = _logs.drain(self._connection.start(remote, errors), out.write)
             errors.seek(0)
             said = errors.read()
-        if code == 2:
+        if code == _REFUSED:
             raise NotFoundError(f"there is no file {source} on {self._host}: {_words(said)}", "name a file that exists")
         if code:
             raise self._explain(code, said) or TransientError(f"the runner on {self._host} has gone")

@@ -6,16 +6,19 @@ import errno
 import fcntl
 import json
 import os
-import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from flow_core import bundle as bundles
 from flow_core.errors import ConfigError, StateError
-from flow_core.types import Bundle, Submission
 
+if TYPE_CHECKING:
+    from flow_core.types import Bundle, Submission
+
+_SWEEP_SECONDS = 60.0
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 # What flock gives on a file system that has no locks; the rename is atomic there too.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL})
@@ -25,8 +28,8 @@ def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) 
     """Make the task's folder ``root/<request_id>`` with everything in it and return it.
 
     A second call with the same request, also at the same time from another process, changes nothing and returns the
-    same folder. ``env`` is the provider's own addition to the environment; the task's own variables win. What a killed
-    process had begun for this request is removed. Raises StateError when ``root`` cannot be written to.
+    same folder. ``env`` is the provider's own addition to the environment; the task's own variables win. What killed
+    processes had begun is removed, of other requests within a minute. Raises StateError where it cannot be written.
     """
     folder = root / submission.request_id
     if folder.is_dir():
@@ -35,6 +38,7 @@ def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) 
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _claimed(root, submission.request_id):
             _make(folder, submission.bundle, env)
+        _sweep_now_and_then(root)
     except OSError as error:
         reason = error.strerror or str(error)
         raise StateError(
@@ -49,10 +53,22 @@ def sweep(root: Path) -> list[str]:
     return [request_id for request_id in found if _sweep(root, request_id)]
 
 
+def _sweep_now_and_then(root: Path) -> None:
+    """What was begun holds code and secrets: it must go though nobody asks for that request again."""
+    stamp = root / ".swept"
+    try:
+        due = time.time() - stamp.stat().st_mtime > _SWEEP_SECONDS
+    except FileNotFoundError:
+        due = True
+    if due:
+        stamp.touch(0o600)
+        sweep(root)
+
+
 def _sweep(root: Path, request_id: str) -> bool:
     try:
         with _claimed(root, request_id, wait=False):
-            shutil.rmtree(_unfinished(root / request_id), ignore_errors=True)
+            _remove(_unfinished(root / request_id))
             return True
     except BlockingIOError:
         return False
@@ -109,14 +125,27 @@ def _make(folder: Path, bundle: Bundle, env: Mapping[str, str]) -> None:
     if folder.is_dir():
         return
     new = _unfinished(folder)
-    shutil.rmtree(new, ignore_errors=True)
     try:
-        new.mkdir(mode=0o700)
+        _make_empty(new)
         _fill(new, bundle, env)
         _accept(new, folder)
     except BaseException:
-        shutil.rmtree(new, ignore_errors=True)
+        _remove(new)
         raise
+
+
+def _make_empty(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        _remove(folder)
+        folder.mkdir(mode=0o700)
+
+
+def _remove(folder: Path) -> None:
+    from shutil import rmtree
+
+    rmtree(folder, ignore_errors=True)
 
 
 def _accept(new: Path, folder: Path) -> None:
@@ -125,14 +154,18 @@ def _accept(new: Path, folder: Path) -> None:
     except OSError:
         if not folder.is_dir():
             raise
-        shutil.rmtree(new, ignore_errors=True)
+        _remove(new)
 
 
 def _fill(folder: Path, bundle: Bundle, env: Mapping[str, str]) -> None:
     if bundle.code is not None:
-        bundles.copy_files(Path(bundle.code), bundle.code_files, folder / "code")
+        from flow_core.bundle import copy_files
+
+        copy_files(Path(bundle.code), bundle.code_files, folder / "code")
     for name, data in bundle.files.items():
-        _write(folder / "files" / _inside(name), data, 0o700)
+        path = folder / "files" / _inside(name)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(path, data, 0o700)
     if bundle.secrets.values:
         _write(folder / "secrets", json.dumps(dict(bundle.secrets.values)).encode())
     _write(folder / "bundle.json", json.dumps(_document(bundle, env)).encode())
@@ -151,6 +184,5 @@ def _inside(name: str) -> PurePosixPath:
 
 
 def _write(path: Path, data: bytes, mode: int = 0o600) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
         file.write(data)

@@ -60,7 +60,7 @@ def probe(plugin: Plugin) -> Probe:
     """Import ``plugin`` in a process of its own and say what came of it; it sees the same packages as this one."""
     argv = [sys.executable, "-I", "-c", _START, json.dumps(sys.path), plugin.kind, plugin.name]
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False)  # noqa: S603
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE, check=False)
     except subprocess.TimeoutExpired:
         return Probe(_PATIENCE, error=f"has not been imported after {_PATIENCE:g} s")
     answer = _answer(done.stdout)

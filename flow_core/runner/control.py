@@ -3,6 +3,7 @@
 import math
 import os
 import time
+from contextlib import suppress
 from typing import List, Optional
 
 from .bundle import signal_number
@@ -31,10 +32,8 @@ def request_signal(folder: str, name: str) -> bool:
 
 
 def _put(folder: str, name: str, doc: "dict[str, object]") -> None:
-    try:
+    with suppress(FileExistsError):
         os.mkdir(folder + "/control", 0o700)
-    except FileExistsError:
-        pass
     write_json("%s/control/%s" % (folder, name), doc)
 
 

@@ -4,7 +4,7 @@ import signal
 import time
 from typing import Callable, Dict, List, Set
 
-from . import tree
+from . import process, tree
 from .loop import Loop
 from .rank import Rank
 from .witness import Witness
@@ -55,7 +55,7 @@ class Ending:
         """End what a rank that has ended left running: processes in the background, also in sessions of their own."""
         stop = self._stops.get(rank)
         if stop is None:
-            if not self._witness.leftovers(rank):
+            if not self._leftovers(rank):
                 self._done(rank)
                 return
             stop = self._stops[rank] = _Stop(rank, signal.SIGTERM, time.monotonic() + _LEFTOVER_GRACE)
@@ -65,7 +65,7 @@ class Ending:
         rank = stop.rank
         if rank.over:
             return
-        found = self._witness.members(rank)
+        found = self._members(rank)
         if rank.end is not None and not found:
             self._done(rank)
             return
@@ -89,6 +89,25 @@ class Ending:
         if stop.rank.end is not None or left <= 0 or stop.looks < 3:
             return _LOOK if stop.looks < 200 else _IDLE
         return min(_IDLE, left)
+
+    def _leftovers(self, rank: Rank) -> List[int]:
+        """What still runs of a rank that has ended; cheap where it left nothing."""
+        if not rank.watcher or (rank.orphans_come_here and not self._orphans(rank)):
+            return []
+        return self._members(rank)
+
+    def _members(self, rank: Rank) -> List[int]:
+        found = set(tree.members(rank.tree()))
+        if rank.end is not None and rank.orphans_come_here:
+            found.update(self._orphans(rank))
+        return list(found)
+
+    def _orphans(self, rank: Rank) -> List[int]:
+        """Orphans of this rank that were given to us; also those that nothing marks any more, if no other rank runs."""
+        mine, alone = rank.tree(), self._witness.idle
+        rows = ((pid, process.stat(pid)) for pid in self._witness.strangers())
+        live = ((pid, row) for pid, row in rows if row is not None and row.state not in "ZX")
+        return [pid for pid, row in live if tree.owns(mine, pid, row) or (alone and tree.is_unmarked(pid))]
 
     def _done(self, rank: Rank) -> None:
         self._stops.pop(rank, None)

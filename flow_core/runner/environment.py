@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from typing import Dict, List, NamedTuple, Optional
 
 from .bundle import Bundle, BundleError
@@ -90,7 +91,9 @@ def _secrets(folder: str, bundle: Bundle) -> Dict[str, str]:
     values = _read_secrets(folder)
     missing = sorted({key for key in (*names.values(), *files.values()) if key not in values})
     if missing:
-        raise BundleError("no value was delivered for the secret %s: submit the task again" % ", ".join(missing))
+        raise BundleError(
+            "no value was delivered for the secret %s: submit the task again" % ", ".join(missing)
+        )
     for path, key in files.items():
         _write_secret(os.path.expanduser(path), values[key])
     return {name: values[key] for name, key in names.items()}
@@ -130,8 +133,11 @@ def working_dir(folder: str, bundle: Bundle) -> str:
     else:
         base = folder + ("/code" if mode == "snapshot" else "/work")
     if mode == "none":
-        os.makedirs(base, 0o700, exist_ok=True)
+        with suppress(FileExistsError):
+            os.mkdir(base, 0o700)
     path = os.path.join(base, os.path.expanduser(bundle.working_dir or ""))
     if not os.path.isdir(path):
-        raise BundleError("working_dir %s is not a folder on this machine: create it or name another one" % path)
+        raise BundleError(
+            "working_dir %s is not a folder on this machine: create it or name another one" % path
+        )
     return path

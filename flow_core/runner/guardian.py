@@ -5,6 +5,7 @@ says so through the pipe, and the guardian leaves too.
 """
 
 import os
+from contextlib import suppress
 from typing import List, Optional
 
 from . import process
@@ -59,8 +60,6 @@ class Guardian:
     def dismiss(self) -> None:
         """Have it leave without starting anything."""
         if self._pipe is not None:
-            try:
+            with suppress(OSError):  # it may be gone already
                 os.write(self._pipe, b"bye\n")
-            except OSError:  # it is gone already
-                pass
             self._gone()

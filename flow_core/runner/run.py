@@ -49,7 +49,9 @@ class Run:
             return
         if self._bundle.preempt_kind == "signal":
             self._task.leaving = True
-            self._task.stop("preempted", "the platform took the machine back", number=self._bundle.limits.preempt_signal)
+            self._task.stop(
+                "preempted", "the platform took the machine back", number=self._bundle.limits.preempt_signal
+            )
         else:
             self._task.stop("cancelled", "stopped by %s from the platform" % signal.Signals(number).name)
 

@@ -2,9 +2,11 @@
 
 import bisect
 import fcntl
+import gc
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import Dict, List, Optional, Set
 
 from . import bundle as bundles
@@ -22,6 +24,7 @@ from .task import Task, finish
 
 _LINGER = float(os.environ.get("FLOW_RUNNER_LINGER", "2"))  # seconds
 _TICK = 1.0
+_KEPT_BUNDLES = 1000  # of waiting tasks; more are read again when their turn comes
 _FIRST_TICK = 0.2  # a server that lives shorter needs no guardian
 
 
@@ -39,15 +42,14 @@ class Server:
         self._running: Dict[str, Task] = {}
         self._waiting: List[Waiting] = []
         self._known: Dict[str, Optional[Waiting]] = {}
+        self._bundles: Dict[str, Bundle] = {}
         self._scanned = -1
         self._made: Set[str] = set()
         self._open_bell()
 
     def _open_bell(self) -> None:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(self._root + "/bell")
-        except FileNotFoundError:
-            pass
         self._bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._bell.bind(bell_address(self._root, self._folder))
         self._bell.setblocking(False)
@@ -153,6 +155,8 @@ class Server:
             return
         waiting = Waiting(-bundle.priority, bundle.created_at, name, wanted)
         self._known[name] = waiting
+        if len(self._bundles) < _KEPT_BUNDLES:
+            self._bundles[name] = bundle
         bisect.insort(self._waiting, waiting)
         self._cancel_waiting(name)
 
@@ -168,6 +172,9 @@ class Server:
         return control.cancel_grace("%s/%s" % (self._tasks, name), 0.0) is not None
 
     def _bundle(self, name: str) -> Optional[Bundle]:
+        kept = self._bundles.pop(name, None)
+        if kept is not None:
+            return kept
         try:
             return bundles.read("%s/%s" % (self._tasks, name))
         except BundleError:
@@ -254,16 +261,18 @@ def serve(root: str, how: str = "") -> int:
         except BlockingIOError:
             return 0
     os.set_inheritable(lock, False)
-    Server(root).run()
+    server = Server(root)
+    # What lives now lives on; cycles are rare, and a look for them at each task would cost as much as the task.
+    gc.freeze()
+    gc.set_threshold(20_000)
+    server.run()
     return 0
 
 
 def _detach(lock: Optional[int]) -> None:
     """Let go of what was inherited: session, folder, descriptors."""
-    try:
+    with suppress(PermissionError):  # it may lead one already
         os.setsid()
-    except PermissionError:
-        pass  # it leads one already
     os.chdir("/")
     for fd in [int(name) for name in os.listdir("/proc/self/fd")]:
         if fd > 2 and fd != lock:

@@ -33,7 +33,7 @@ def claim(bundle: Bundle) -> Claim:
 class Slots:
     """The machine as ``machine.json`` tells it, less what runs.
 
-    Keys: ``cpus`` (cores), ``memory`` (bytes), ``gpus`` (``[{"id", "name"}]``), ``max_tasks``; a missing one claims nothing,
+    Keys: ``cpus`` (cores), ``memory`` (bytes), ``gpus`` (``[{"id", "name"}]``), ``max_tasks`` (4 per core);
     without ``gpus`` none are handed out and none are hidden.
     """
 
@@ -78,7 +78,10 @@ class Slots:
         if wanted.cpus > total.cpus:
             return "it needs %g cores and this machine has %g: lower cpus" % (wanted.cpus, total.cpus)
         if wanted.memory > total.memory:
-            return "it needs %d bytes of memory and this machine has %d: lower memory" % (wanted.memory, total.memory)
+            return "it needs %d bytes of memory and this machine has %d: lower memory" % (
+                wanted.memory,
+                total.memory,
+            )
         return None
 
     def fits(self, wanted: Claim) -> bool:

@@ -7,7 +7,6 @@ from typing import Dict, List, NamedTuple, Optional, Set, Tuple
 from . import process
 from .process import Stat
 
-
 SERVER = "FLOW_RUNNER_SERVER"  # in the environment of every server
 
 

@@ -1,8 +1,8 @@
 """Starting a rank: a shell that waits for the command and writes its end into a locked file.
 
-Why each part of the line is there: the trap, so that a signal to the process group of the command does not
-take its watcher too (traps do not reach the command); the subshell, because dash applies the redirections of a simple command
-in the parent and would print ``Killed`` into the task's stderr; in the foreground, because a job in the
+Why each part of the line is there: the trap, so that a signal to the process group of the command does not take
+its watcher too (traps do not reach the command); the subshell, because dash applies the redirections of a simple
+command in the parent and would print ``Killed`` into the task's stderr; in the foreground, because a job in the
 background has SIGINT ignored; descriptors that are open before anything runs, and appending, because then no
 path is resolved later, and the block that the first line took has room for the last when the disk is full.
 """

@@ -26,7 +26,9 @@ _PATIENCE = 0.2  # seconds in which the exit code of a reaped command may still 
 class Witness:
     """Answers for ranks: ``on_end`` is called once when one has ended, ``on_never_ran`` when it must start again."""
 
-    def __init__(self, loop: Loop, on_end: Callable[[Rank], None], on_never_ran: Callable[[Rank], None]) -> None:
+    def __init__(
+        self, loop: Loop, on_end: Callable[[Rank], None], on_never_ran: Callable[[Rank], None]
+    ) -> None:
         self._loop, self._on_end, self._on_never_ran = loop, on_end, on_never_ran
         self._subreaper = process.become_subreaper()
         self._watchers: Dict[int, Rank] = {}
@@ -91,7 +93,13 @@ class Witness:
         if fd is None:
             self._loop.after(_LOOK, lambda: self._look_at_watcher(rank))
         else:
-            self._loop.watch(fd, lambda: self._watcher_ended(rank, fd))
+
+            def ended() -> None:
+                self._loop.forget(fd)
+                os.close(fd)
+                self._watcher_gone(rank)
+
+            self._loop.watch(fd, ended)
 
     def _adopt_again(self, rank: Rank) -> None:
         rank.starting = False
@@ -103,12 +111,6 @@ class Witness:
             self._loop.after(_LOOK, lambda: self._look_at_watcher(rank))
         else:
             self._watcher_gone(rank)
-
-    def _watcher_ended(self, rank: Rank, fd: Optional[int]) -> None:
-        if fd is not None:
-            self._loop.forget(fd)
-            os.close(fd)
-        self._watcher_gone(rank)
 
     def _watcher_gone(self, rank: Rank) -> None:
         if rank.end is not None:
@@ -218,16 +220,16 @@ class Witness:
         return found[1]
 
     def _follow_command(self, rank: Rank, patience: float) -> None:
-        """Wait for the end of a command that is nobody's child here."""
+        """Learn the end of a command that is nobody's child here."""
         if rank.end is not None:
             return
         row = self._find_command(rank)
-        if row is not None and rank.pidfd is None and rank.task is not None:
-            rank.pidfd = process.open_pidfd(rank.task[0])
         if row is not None and row.state not in "ZX":
             self._wait_for_command(rank)
             return
-        status = row.status if row is not None else process.pidfd_status(rank.pidfd) if rank.pidfd is not None else None
+        # While it is a zombie /proc has its exit code, after that the kernel may still tell it by its pidfd.
+        gone = process.pidfd_status(rank.pidfd) if rank.pidfd is not None else None
+        status = row.status if row is not None else gone
         if status is not None:
             self._write_status(rank, status)
         elif time.monotonic() < patience:
@@ -236,6 +238,8 @@ class Witness:
             self._lost(rank, outcome.KILLED)
 
     def _wait_for_command(self, rank: Rank) -> None:
+        if rank.pidfd is None and rank.task is not None:
+            rank.pidfd = process.open_pidfd(rank.task[0])
         fd = rank.pidfd
         if fd is None:
             self._loop.after(_LOOK / 10, lambda: self._follow_command(rank, time.monotonic() + _PATIENCE))
@@ -293,28 +297,12 @@ class Witness:
         rank.append("s %d\ne %.6f" % (os.WTERMSIG(status), found.ended_at or time.time()))
         return rank.record()
 
-    def leftovers(self, rank: Rank) -> List[int]:
-        """What still runs of a rank that has ended; cheap where it left nothing."""
-        if not rank.watcher:
-            return []
-        if rank.orphans_come_here and not self._orphans(rank):
-            return []
-        return self.members(rank)
+    @property
+    def idle(self) -> bool:
+        """Whether no watcher that this process started is left."""
+        return not self._watchers
 
-    def members(self, rank: Rank) -> List[int]:
-        """The processes of a rank that run, without its watcher."""
-        found = set(tree.members(rank.tree()))
-        if rank.end is not None and rank.orphans_come_here:
-            found.update(self._orphans(rank))
-        return list(found)
-
-    def _orphans(self, rank: Rank) -> List[int]:
-        """Orphans of this rank that were given to us; of those that nothing marks any more, when no other rank runs."""
-        mine, alone = rank.tree(), not self._watchers
-        rows = ((pid, process.stat(pid)) for pid in self._unknown_children())
-        live = ((pid, row) for pid, row in rows if row is not None and row.state not in "ZX")
-        return [pid for pid, row in live if tree.owns(mine, pid, row) or (alone and tree.is_unmarked(pid))]
-
-    def _unknown_children(self) -> List[int]:
+    def strangers(self) -> List[int]:
+        """Children that are neither watchers nor commands: what tasks have left to the sub-reaper."""
         known = (self._watchers, self._commands, self.other_children)
         return [pid for pid in process.children(os.getpid()) if not any(pid in some for some in known)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from flow_core.types._mapping import EMPTY
 
 import attrs
 
@@ -20,7 +20,7 @@ class Event:
     task_id: str | None = None
     attempt: int | None = None
     rank: int | None = None
-    data: Mapping[str, str] = MappingProxyType({})
+    data: Mapping[str, str] = EMPTY
 
 
 @attrs.frozen
@@ -68,9 +68,9 @@ class FrontendTask:
     """
 
     config: TaskConfig
-    positions: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    positions: Mapping[str, tuple[int, int]] = EMPTY
     notes: tuple[Problem, ...] = ()
-    files: Mapping[str, bytes] = MappingProxyType({})
+    files: Mapping[str, bytes] = EMPTY
 
 
 @attrs.frozen
@@ -78,4 +78,4 @@ class ShellSession:
     """A command on a node: ``argv`` to start here that is connected to it (as ``ssh host command``)."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str] = MappingProxyType({})
+    env: Mapping[str, str] = EMPTY

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from types import MappingProxyType
+from flow_core.types._mapping import EMPTY, ReadOnly
 
 import attrs
 
 from flow_core.types._config import Resources, TaskConfig
 from flow_core.types._task import TaskRef
 
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -47,7 +46,7 @@ class SecretBox:
     """The values of a task's secrets, by name; never printed, pickled or journaled."""
 
     values: Mapping[str, str] = attrs.field(
-        default=_EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=lambda v: MappingProxyType(dict(v))
+        default=EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=ReadOnly
     )
 
     def __reduce__(self) -> str | tuple[object, ...]:
@@ -62,7 +61,7 @@ class Bundle:
     """
 
     document: Mapping[str, object]
-    files: Mapping[str, bytes] = MappingProxyType({})
+    files: Mapping[str, bytes] = EMPTY
     secrets: SecretBox = SecretBox()
     code: str | None = None
     code_files: tuple[str, ...] = ()
@@ -97,7 +96,7 @@ class TaskListing:
     task_id: str
     name: str
     created_at: float
-    config: Mapping[str, object] = _EMPTY
+    config: Mapping[str, object] = EMPTY
 
 
 @attrs.frozen
@@ -126,7 +125,7 @@ class Identity:
     user: str
     account: str | None = None
     expires_at: float | None = None
-    detail: Mapping[str, str] = _EMPTY
+    detail: Mapping[str, str] = EMPTY
 
 
 @attrs.frozen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from flow_core.types._mapping import EMPTY
 
 import attrs
 
@@ -17,7 +17,7 @@ class Ticket:
 
     method: str
     url: str
-    headers: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = EMPTY
     expires_at: float | None = None
     max_bytes: int | None = None
     parts: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from types import MappingProxyType
+from flow_core.types._mapping import EMPTY, ReadOnly
 from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
@@ -15,7 +15,7 @@ SUCCEEDED, FAILED, CANCELLED, TIMED_OUT, LOST, PREEMPTED = "succeeded", "failed"
 LIVE_STATES = frozenset({PENDING, PROVISIONING, RUNNING})
 FINAL_STATES = frozenset({SUCCEEDED, FAILED, CANCELLED, TIMED_OUT, LOST, PREEMPTED})
 
-TRANSITIONS: Mapping[str, frozenset[str]] = MappingProxyType(
+TRANSITIONS: Mapping[str, frozenset[str]] = ReadOnly(
     {
         PENDING: frozenset({PROVISIONING, RUNNING, *FINAL_STATES}),
         PROVISIONING: frozenset({PENDING, RUNNING, *FINAL_STATES}),
@@ -92,7 +92,7 @@ class TaskRef:
 
     id: str
     extra: Mapping[str, str] = attrs.field(
-        default=MappingProxyType({}), eq=False, converter=lambda value: MappingProxyType(dict(value))
+        default=EMPTY, eq=False, converter=ReadOnly
     )
 
 

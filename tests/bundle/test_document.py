@@ -151,3 +151,8 @@ def test_every_field_is_json(tmp_path: Path) -> None:
     )
     document = dict(made(config, tmp_path).document)
     assert json.loads(json.dumps(document)) == document
+
+
+def test_what_it_waits_for_is_passed_on(tmp_path: Path) -> None:
+    waits = [{"task": "t0", "ref": "flow-0", "any": False}]
+    assert made(TaskConfig(command="x"), tmp_path, depends_on=waits).document["depends_on"] == waits

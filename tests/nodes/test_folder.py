@@ -187,7 +187,12 @@ def test_a_cancel_is_fulfilled_although_the_runner_was_killed(root: Path) -> Non
 
 def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
     gone = tmp_path / "tasks" / "flow-x"
-    for ask in (nodes.report, nodes.size, lambda folder: nodes.cancel(folder, 1.0)):
+    for ask in (
+        nodes.report,
+        nodes.size,
+        lambda folder: nodes.cancel(folder, 1.0),
+        lambda folder: nodes.spawn(folder, 0),
+    ):
         with pytest.raises(NotFoundError, match="there is no task folder"):
             ask(gone)
     assert open_folder(gone).report() is None
@@ -281,8 +286,8 @@ def test_files_are_put_and_got_with_their_mode(root: Path, tmp_path: Path) -> No
     node = open_folder(staged(root, "true"))
     (tmp_path / "script").write_text("hello")
     (tmp_path / "script").chmod(0o750)
-    assert node.put(tmp_path / "script", "put") == 5
-    assert node.get("put", tmp_path / "back") == 5
+    assert node.put(tmp_path / "script", "new/put") == 5
+    assert node.get("new/put", tmp_path / "back") == 5
     assert ((tmp_path / "back").read_text(), (tmp_path / "back").stat().st_mode & 0o777) == ("hello", 0o750)
     with pytest.raises(NotFoundError, match="there is no file"):
         node.get("none", tmp_path / "back")
@@ -295,3 +300,23 @@ def test_a_port_of_this_machine_needs_no_way_there(root: Path) -> None:
 def test_a_kind_without_access_is_refused() -> None:
     with pytest.raises(CapabilityError, match="no way in"):
         nodes.open_node(NodeAccess(rank=0, kind="none"))
+
+
+def test_a_runner_is_not_marked_as_part_of_the_task_that_spawned_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOW_TASK_ID", "outer")
+    monkeypatch.setenv("FLOW_TASK_DIR", "/outer")
+    folder = started(root, "sleep 60")
+    until(lambda: nodes.report(folder).state == "running")
+    runner = psutil.Process(int((folder / ".runner.0").read_text().split()[2]))
+    assert not [name for name in runner.environ() if name.startswith("FLOW_TASK_")]
+    nodes.cancel(folder, 0.0)
+    ended(folder)
+
+
+def test_a_big_log_comes_in_small_chunks(root: Path) -> None:
+    folder = started(root, "head -c 5000000 /dev/zero")
+    ended(folder)
+    sizes = [len(chunk.data) for chunk in open_folder(folder).read(LogCursor())]
+    assert (sum(sizes), max(sizes) <= 256 * 1024) == (5_000_000, True)

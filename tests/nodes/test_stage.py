@@ -38,6 +38,11 @@ def submission(cwd: Path, config: TaskConfig, facts: ProviderFacts = SHARES, **m
     return Submission(request_id, "t1", "toy", "toy", config, bundle)
 
 
+def names(root: Path) -> list[str]:
+    """What stands in ``root``, but the date of its last sweep."""
+    return [path.name for path in root.iterdir() if path.name != ".swept"]
+
+
 def test_the_folder_has_everything_and_is_the_owners_alone(tmp_path: Path) -> None:
     code = tmp_path / "code"
     (code / "sub").mkdir(parents=True)
@@ -52,7 +57,7 @@ def test_the_folder_has_everything_and_is_the_owners_alone(tmp_path: Path) -> No
     assert os.access(folder / "files" / "bin" / "tool", os.X_OK)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (folder, folder / "bundle.json", folder / "secrets")}
     assert modes == {folder.name: 0o700, "bundle.json": 0o600, "secrets": 0o600}
-    assert os.listdir(tmp_path / "root") == [folder.name]
+    assert names(tmp_path / "root") == [folder.name]
 
 
 def test_a_snapshot_of_nothing_still_has_its_folder(tmp_path: Path) -> None:
@@ -87,7 +92,7 @@ def test_processes_that_stage_at_once_make_one_folder(tmp_path: Path) -> None:
     os.close(start)
     os.close(go)
     assert [racer.exitcode for racer in racers] == [0] * len(racers)
-    assert os.listdir(tmp_path / "root") == [wish.request_id]
+    assert names(tmp_path / "root") == [wish.request_id]
 
 
 def test_what_a_dead_process_had_begun_is_made_anew(tmp_path: Path) -> None:
@@ -103,11 +108,11 @@ def test_what_a_dead_process_had_begun_is_made_anew(tmp_path: Path) -> None:
 KILLED_WHILE_STAGING = """
 import os, signal, sys
 from pathlib import Path
-from flow_core import bundle
+from flow_core.bundle import _copy
 from flow_core.nodes import _stage
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
-bundle.copy_files = die
+_copy.copy_files = die
 with _stage._claimed(Path(sys.argv[1]), sys.argv[2]):
     from flow_core.types import Bundle
     _stage._make(Path(sys.argv[1]) / sys.argv[2], Bundle({}, code="/"), {})
@@ -130,7 +135,7 @@ def test_files_stay_inside_the_folder(tmp_path: Path, name: str) -> None:
     wish = submission(tmp_path, TaskConfig(command="x"), files={name: b""})
     with pytest.raises(ConfigError, match="not a path inside"):
         stage(tmp_path / "root", wish)
-    assert os.listdir(tmp_path / "root") == []
+    assert names(tmp_path / "root") == []
 
 
 def test_a_root_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -144,4 +149,11 @@ def test_a_failed_copy_leaves_nothing(tmp_path: Path) -> None:
     broken = attrs.evolve(wish, bundle=attrs.evolve(wish.bundle, code=str(tmp_path), code_files=("x" * 300,)))
     with pytest.raises(StateError, match="File name too long"):
         stage(tmp_path / "root", broken)
-    assert os.listdir(tmp_path / "root") == []
+    assert names(tmp_path / "root") == []
+
+
+def test_staging_removes_what_others_had_begun_too(tmp_path: Path) -> None:
+    (tmp_path / ".flow-dead.new").mkdir()
+    wish = submission(tmp_path, TaskConfig(command="x"))
+    stage(tmp_path, wish)
+    assert names(tmp_path) == [wish.request_id]

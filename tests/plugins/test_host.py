@@ -82,7 +82,7 @@ def test_no_policy_leaves_the_config_alone(site: Path) -> None:
 def test_an_event_reaches_every_plugin_though_one_of_them_fails(site: Path, tmp_path: Path) -> None:
     install(site, "a", "@hookimpl\ndef flow_event(self, event):\n    raise RuntimeError('boom')")
     log = tmp_path / "events"
-    install(site, "b", f"@hookimpl\ndef flow_event(self, event):\n    open({str(log)!r}, 'a').write(event.kind)")
+    install(site, "b", f"@hookimpl\ndef flow_event(self, event):\n    __import__('pathlib').Path({str(log)!r}).write_text(event.kind)")
 
     with pytest.warns(UserWarning, match="'a'.*flow_event: RuntimeError: boom"):
         host().event(Event("task.submitted", 0.0))

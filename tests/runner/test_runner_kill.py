@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SHELLS, Machine, alive, until
+
+from .machine import SHELLS, Machine, alive, until
 
 COUNT = 10
 SECONDS = 0.7
@@ -53,7 +54,14 @@ def server_with_watchers(machine: Machine, tasks: list[str]) -> None:
     machine.serve()
 
 
-ROWS = [nobody_restarts, restarted, watchers, restarted_then_watchers, watchers_then_server, server_with_watchers]
+ROWS = [
+    nobody_restarts,
+    restarted,
+    watchers,
+    restarted_then_watchers,
+    watchers_then_server,
+    server_with_watchers,
+]
 Row = Callable[[Machine, list[str]], None]
 # Where the command is nobody's child and the kernel cannot be asked afterwards, the code may be gone; then it is said.
 BLIND = (restarted_then_watchers, watchers_then_server, server_with_watchers)
@@ -90,7 +98,9 @@ def check(machine: Machine, tasks: dict[str, int], blind: bool) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("shell", SHELLS)
-def test_exit_codes_and_logs_survive(machine: Machine, monkeypatch: pytest.MonkeyPatch, shell: str, row: Row) -> None:
+def test_exit_codes_and_logs_survive(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, shell: str, row: Row
+) -> None:
     use(monkeypatch, shell, "")
     tasks = start(machine)
     row(machine, list(tasks))

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import bundle, until
+
 from flow_core.runner import archive, command, record
+
+from .machine import Machine, bundle, until
 
 Runner = Callable[..., "subprocess.CompletedProcess[bytes]"]
 OLD_PYTHON = next((p for p in (Path.home() / ".pyenv/versions").glob("3.8.*/bin/python")), None)
@@ -135,7 +137,9 @@ def test_a_stop_from_the_platform_cancels(folder: Folder) -> None:
 
 
 def preempted(folder: Folder, code: int) -> subprocess.Popen[bytes]:
-    line = f"test $FLOW_ATTEMPT = 2 && exit 0; trap 'exit {code}' USR1; echo ready; while :; do sleep 0.05; done"
+    line = (
+        f"test $FLOW_ATTEMPT = 2 && exit 0; trap 'exit {code}' USR1; echo ready; while :; do sleep 0.05; done"
+    )
     limits = {"preempt_signal": "USR1", "grace": 20}
     process = folder.stage(line, preempt={"kind": "signal"}, limits=limits).spawn(0)
     folder.ready()
@@ -150,7 +154,10 @@ def test_a_preempted_attempt_is_followed_by_another_one_where_it_is_run_next(fol
     assert (found["state"], [a["state"] for a in found["attempts"]]) == ("pending", ["preempted"])
     assert folder.code(0) == 0
     final = folder.final()
-    assert (final["state"], [a["state"] for a in final["attempts"]]) == ("succeeded", ["preempted", "succeeded"])
+    assert (final["state"], [a["state"] for a in final["attempts"]]) == (
+        "succeeded",
+        ["preempted", "succeeded"],
+    )
 
 
 def test_a_command_that_ends_well_within_the_notice_has_succeeded(folder: Folder) -> None:
@@ -193,7 +200,9 @@ def test_the_archive_runs_a_task(folder: Folder, tmp_path: Path, python: str) ->
     file = tmp_path / "runner.pyz"
     file.write_bytes(archive())
     folder.stage("echo $RANK; sleep 0.3; exit 5", processes_per_node=2)
-    done = subprocess.run([python, str(file), "run", str(folder.path), "0"], capture_output=True, timeout=20, check=False)
+    done = subprocess.run(
+        [python, str(file), "run", str(folder.path), "0"], capture_output=True, timeout=20, check=False
+    )
     assert (done.returncode, done.stderr) == (5, b"")
     assert sorted(folder.output().split()) == [b"0", b"1"]
 
@@ -202,28 +211,37 @@ def test_the_archive_runs_a_task(folder: Folder, tmp_path: Path, python: str) ->
 def test_every_module_compiles_on_python_3_8(tmp_path: Path) -> None:
     file = tmp_path / "runner.pyz"
     file.write_bytes(archive())
-    modules = [Path(n).stem for n in zipfile.ZipFile(file).namelist() if n.startswith("runner/") and "__" not in n]
-    code = f"import sys; sys.path.insert(0, {str(file)!r})\nimport " + ", ".join(f"runner.{m}" for m in modules)
+    modules = [
+        Path(n).stem for n in zipfile.ZipFile(file).namelist() if n.startswith("runner/") and "__" not in n
+    ]
+    code = f"import sys; sys.path.insert(0, {str(file)!r})\nimport " + ", ".join(
+        f"runner.{m}" for m in modules
+    )
     done = subprocess.run([str(OLD_PYTHON), "-c", code], capture_output=True, timeout=20, check=False)
     assert done.stderr == b""
 
 
 def test_the_archive_serves(tmp_path: Path) -> None:
-    from conftest import Machine
-
     machine = Machine(tmp_path / "root")
     file = tmp_path / "runner.pyz"
     file.write_bytes(archive())
     task = machine.stage("exit 5")
     python = str(OLD_PYTHON or sys.executable)
-    done = subprocess.run([python, str(file), "serve", str(machine.root)], capture_output=True, timeout=20, check=False)
+    done = subprocess.run(
+        [python, str(file), "serve", str(machine.root)], capture_output=True, timeout=20, check=False
+    )
     assert (done.returncode, done.stderr) == (0, b"")
     assert machine.wait(task)["attempts"][-1]["exit_code"] == 5
 
 
 def test_it_starts_without_the_package_around_it(tmp_path: Path) -> None:
     done = subprocess.run(
-        command("status", str(tmp_path / "absent")), capture_output=True, timeout=20, cwd=tmp_path, env={}, check=False
+        command("status", str(tmp_path / "absent")),
+        capture_output=True,
+        timeout=20,
+        cwd=tmp_path,
+        env={},
+        check=False,
     )
     assert done.returncode == 2
     assert b"absent" in done.stderr

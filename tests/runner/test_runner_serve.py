@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Machine, alive, until
+
 from flow_core.runner import queue, record
+
+from .machine import Machine, alive, until
 
 
 def started(machine: Machine) -> list[str]:
@@ -109,7 +111,14 @@ def test_events_are_rotated(machine: Machine) -> None:
     machine.run("true")
     machine.run("true")
     until("rotation", lambda: (machine.root / "events.1").exists())
-    assert int((machine.root / "events").read_text().split()[0] if (machine.root / "events").stat().st_size else 8) >= 8
+    assert (
+        int(
+            (machine.root / "events").read_text().split()[0]
+            if (machine.root / "events").stat().st_size
+            else 8
+        )
+        >= 8
+    )
 
 
 def test_no_ring_is_lost_when_a_server_leaves(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +131,9 @@ def test_no_ring_is_lost_when_a_server_leaves(machine: Machine, monkeypatch: pyt
 
 def test_many_clients_at_once_start_one_server(machine: Machine) -> None:
     tasks = [machine.stage("sleep 0.3") for _ in range(8)]
-    clients = [threading.Thread(target=queue.ensure_serving, args=(str(machine.root), task)) for task in tasks]
+    clients = [
+        threading.Thread(target=queue.ensure_serving, args=(str(machine.root), task)) for task in tasks
+    ]
     for client in clients:
         client.start()
     for client in clients:
@@ -174,7 +185,12 @@ def test_a_server_with_a_fault_says_it_in_its_log(machine: Machine) -> None:
     (machine.root / "events").mkdir()
     machine.stage("true")
     machine.serve()
-    until("the log", lambda: (machine.root / "serve.log").exists() and "events" in (machine.root / "serve.log").read_text())
+    until(
+        "the log",
+        lambda: (
+            (machine.root / "serve.log").exists() and "events" in (machine.root / "serve.log").read_text()
+        ),
+    )
 
 
 @pytest.fixture
@@ -183,7 +199,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "disk"
     place.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(place)],
+        capture_output=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"may not mount a tmpfs here: {done.stderr.decode().strip()}")
@@ -225,7 +243,10 @@ def test_a_server_killed_while_it_ends_a_task_ends_it_after(machine: Machine) ->
     task = machine.submit("trap '' TERM; echo ready; while :; do sleep 0.1; done")
     watcher = machine.running(task)
     queue.request_cancel(str(machine.folder(task)), 0.6)
-    until("the reason is on record", lambda: b"r cancelled" in (machine.folder(task) / "attempts/1/0/exit").read_bytes())
+    until(
+        "the reason is on record",
+        lambda: b"r cancelled" in (machine.folder(task) / "attempts/1/0/exit").read_bytes(),
+    )
     machine.kill_server()
     machine.serve()
     assert machine.wait(task)["state"] == "cancelled"

@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Machine, alive, marked, until
-from flow_core.runner import command, queue, record
+
+from flow_core.runner import command, mounts, queue, record
+
+from .machine import Machine, alive, marked, until
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 7, 64, 77, 125, 126, 127, 128, 129, 200, 255])
@@ -151,9 +153,9 @@ def test_a_missing_working_dir_is_the_reason(machine: Machine) -> None:
 def test_secrets_are_there_and_then_removed(machine: Machine, tmp_path: Path) -> None:
     file = tmp_path / "deep" / "token"
     task = machine.submit(
-        f"echo ready; printf %s \"$KEY\"; cat {file}; stat -c %a {file} >&2; sleep 0.2",
+        f'echo ready; printf %s "$KEY"; cat {file}; stat -c %a {file} >&2; sleep 0.2',
         secrets={"k": "pässword", "f": "file\n"},
-        **{"env": {"KEY": "overridden"}},
+        env={"KEY": "overridden"},
         bundle_secrets={"names": {"KEY": "k"}, "files": {str(file): "f"}},
     )
     machine.running(task)
@@ -231,7 +233,10 @@ def test_a_server_started_by_a_task_outlives_it(machine: Machine, tmp_path: Path
     inner = Machine(tmp_path / "inner")
     name = inner.stage("sleep 0.6; exit 5")
     line = shlex.join(command("serve", str(inner.root)))
-    assert machine.run(f"FLOW_RUNNER_SERVER=1 setsid env -u FLOW_TASK_DIR {line} & sleep 0.3")["state"] == "succeeded"
+    assert (
+        machine.run(f"FLOW_RUNNER_SERVER=1 setsid env -u FLOW_TASK_DIR {line} & sleep 0.3")["state"]
+        == "succeeded"
+    )
     assert inner.wait(name)["attempts"][-1]["exit_code"] == 5
     inner.close()
 
@@ -247,7 +252,9 @@ def test_a_command_that_ignores_the_stop_signal_is_killed_after_its_grace(machin
 
 
 def test_a_command_may_use_its_grace(machine: Machine) -> None:
-    task = machine.submit("trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done", limits={"grace": 20})
+    task = machine.submit(
+        "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done", limits={"grace": 20}
+    )
     machine.running(task)
     queue.request_cancel(str(machine.folder(task)))
     assert machine.wait(task)["state"] == "cancelled"
@@ -256,7 +263,8 @@ def test_a_command_may_use_its_grace(machine: Machine) -> None:
 
 def test_the_stop_signal_can_be_chosen(machine: Machine) -> None:
     task = machine.submit(
-        "trap 'exit 3' INT; echo ready; while :; do sleep 0.05; done", limits={"stop_signal": "INT", "grace": 20}
+        "trap 'exit 3' INT; echo ready; while :; do sleep 0.05; done",
+        limits={"stop_signal": "INT", "grace": 20},
     )
     machine.running(task)
     queue.request_cancel(str(machine.folder(task)))
@@ -283,7 +291,10 @@ def test_a_time_limit_counts_on_when_the_server_is_killed(machine: Machine) -> N
 def test_a_failed_task_is_tried_again_in_place(machine: Machine) -> None:
     task = machine.submit("echo $FLOW_ATTEMPT; test $FLOW_ATTEMPT = 3", retry={"retries": 5, "delay": 0.05})
     found = machine.wait(task)
-    assert (found["state"], [a["state"] for a in found["attempts"]]) == ("succeeded", ["failed", "failed", "succeeded"])
+    assert (found["state"], [a["state"] for a in found["attempts"]]) == (
+        "succeeded",
+        ["failed", "failed", "succeeded"],
+    )
     starts = [a["started_at"] for a in found["attempts"]]
     ends = [a["ended_at"] for a in found["attempts"]]
     assert starts[1] - ends[0] >= 0.05
@@ -307,7 +318,9 @@ def test_retries_go_on_when_the_server_is_killed(machine: Machine) -> None:
 
 
 def test_one_failing_rank_stops_the_others_and_gives_the_tasks_exit_code(machine: Machine) -> None:
-    found = machine.run("test $RANK = 1 && sleep 0.2 && exit 3; trap 'exit 0' TERM; sleep 60 & wait", num_instances=3)
+    found = machine.run(
+        "test $RANK = 1 && sleep 0.2 && exit 3; trap 'exit 0' TERM; sleep 60 & wait", num_instances=3
+    )
     assert (found["state"], found["reason"]) == ("failed", "rank 1 failed: exit code 3")
     last = found["attempts"][-1]
     assert last["exit_code"] == 3
@@ -349,7 +362,9 @@ def test_a_cancel_after_the_end_changes_nothing(machine: Machine) -> None:
     assert machine.report(task)["state"] == "failed"
 
 
-def test_a_cancel_that_came_too_late_does_not_count(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancel_that_came_too_late_does_not_count(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FLOW_RUNNER_WITHOUT", "guardian")
     task = machine.submit("echo ready; sleep 0.3; exit 4")
     machine.running(task)
@@ -386,7 +401,10 @@ def test_a_growing_log_gets_times(machine: Machine) -> None:
     task = machine.submit("sleep 0.15; echo one; sleep 0.3; echo two; sleep 0.2")
     machine.wait(task)
     data = machine.output(task, "stdout.idx")
-    records = [(int.from_bytes(data[i : i + 8], "little"), int.from_bytes(data[i + 8 : i + 16], "little")) for i in (0, 16)]
+    records = [
+        (int.from_bytes(data[i : i + 8], "little"), int.from_bytes(data[i + 8 : i + 16], "little"))
+        for i in (0, 16)
+    ]
     assert [offset for offset, _ in records] == [0, 4]
     assert begun < records[0][1] < records[1][1] - 200_000_000
 
@@ -397,10 +415,17 @@ def test_the_report_is_right_while_it_runs(machine: Machine) -> None:
     found = machine.report(task)
     assert (found["state"], found["source"]) == ("running", "node")
     (node,) = found["attempts"][0]["nodes"]
-    assert (node["state"], node["ready"], node["exit_code"], node["ended_at"]) == ("running", True, None, None)
+    assert (node["state"], node["ready"], node["exit_code"], node["ended_at"]) == (
+        "running",
+        True,
+        None,
+        None,
+    )
 
 
-def test_the_report_says_lost_when_all_witnesses_were_killed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_says_lost_when_all_witnesses_were_killed(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FLOW_RUNNER_WITHOUT", "guardian")
     task = machine.submit("echo ready; sleep 60")
     watcher = machine.running(task)
@@ -408,3 +433,20 @@ def test_the_report_says_lost_when_all_witnesses_were_killed(machine: Machine, m
     machine.kill_server(watcher, pid, *machine.processes())
     until("it is called lost", lambda: machine.report(task)["state"] == "lost")
     assert record.read_final(str(machine.folder(task))) is None  # only looked at
+
+
+def test_mounts_are_there_for_the_command_alone(machine: Machine, tmp_path: Path) -> None:
+    why = mounts.possible()
+    if why:
+        pytest.skip(why)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_text("data")
+    target = tmp_path / "target"
+    target.mkdir()
+    task = machine.submit(
+        f"cat {target}/file; exit 6",
+        mounts=[{"source": str(tmp_path / "source"), "target": str(target), "read_only": True}],
+    )
+    assert machine.wait(task)["attempts"][-1]["exit_code"] == 6
+    assert machine.output(task) == b"data"
+    assert list(target.iterdir()) == []

@@ -187,9 +187,9 @@ def test_all_problems_come_at_once() -> None:
 
 
 def test_the_message_counts_the_problems() -> None:
-    with pytest.raises(ConfigError, match=r"^2 problems in the task$"):
+    with pytest.raises(ConfigError, match=r"^2 problems in the task\n"):
         read_mapping({"nme": 1})
-    with pytest.raises(ConfigError, match=r"^1 problem in the task$"):
+    with pytest.raises(ConfigError, match=r"^1 problem in the task\n"):
         read_mapping({})
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 from hypothesis import given
@@ -16,6 +18,7 @@ from flow_core.types import (
     LogCursor,
     Position,
     SecretBox,
+    TaskConfig,
     TaskRef,
     format_duration,
     format_ref,
@@ -137,6 +140,15 @@ def test_a_cursor_stands_behind_the_chunk_it_was_given(parts: list[bytes]) -> No
         offset += len(part)
 
     assert cursor.positions == {(1, 0, "stdout"): Position(offset)}
+
+
+def test_a_config_pickles_copies_and_cannot_be_changed() -> None:
+    config = TaskConfig(command="true", env={"A": "1"}, options={"local": {"x": 1}})
+
+    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
+    assert copy.deepcopy(config) == config
+    with pytest.raises(TypeError, match="read-only"):
+        config.env["B"] = "2"  # type: ignore[index]
 
 
 def test_a_box_of_secrets_shows_no_value() -> None:

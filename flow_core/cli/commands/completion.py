@@ -27,7 +27,7 @@ def command(shell: str, as_json: bool) -> None:
       fish  flow completion fish | source     in ~/.config/fish/config.fish
     """
     kind = get_completion_class(shell)
-    assert kind is not None  # noqa: S101 - click knows the three
+    assert kind is not None
     shown = kind(app, {}, "flow", COMPLETE_VARIABLE)
     script = shown.source_template % shown.source_vars()  # source() would start a bash to ask for its version
     if as_json:

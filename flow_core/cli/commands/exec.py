@@ -36,7 +36,7 @@ def command(task: str, node: int, tty: bool | None, words: Sequence[str]) -> int
 def _start(session: ShellSession) -> int:
     """Run the command on this terminal and return its exit code; signals are the command's to answer."""
     try:
-        started = subprocess.Popen(session.argv, env={**os.environ, **session.env})  # noqa: S603 - what the node gave us
+        started = subprocess.Popen(session.argv, env={**os.environ, **session.env})
     except OSError as error:
         raise UnavailableError(f"cannot start {session.argv[0]}: {error.strerror}") from error
     former = {number: signal.signal(number, lambda number, _: _pass_on(started, number)) for number in _PASSED}

@@ -18,12 +18,19 @@ class RunCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Move a task file behind the options that follow it."""
-        parser = self.make_parser(ctx)
-        _, words, _ = parser.parse_args(list(args))
+        words = self._words(ctx, args)
         start = len(args) - len(words)
         if len(words) > 1 and is_task_file(words[0]) and args[start - 1 : start] != ["--"]:
+            if more := self._words(ctx, words[1:]):
+                raise click.UsageError(f"{words[0]} is a task file and takes no arguments: {more[0]}", ctx)
             args = [*args[:start], *words[1:], words[0]]
         return super().parse_args(ctx, args)
+
+    def _words(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return what is left of ``args`` when the options before it are taken away."""
+        found, _, _ = self.make_parser(ctx).parse_args(list(args))
+        words = found.get("words")
+        return list(words) if isinstance(words, (tuple, list)) else []
 
 
 def is_task_file(word: str) -> bool:

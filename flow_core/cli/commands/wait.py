@@ -11,7 +11,7 @@ from flow_core.cli._envelope import emit
 from flow_core.cli._invocation import TaskStatus
 from flow_core.cli._options import duration, json_option, tasks_argument
 from flow_core.cli._rows import detail
-from flow_core.cli._talk import quoted, say, say_which
+from flow_core.cli._talk import ending, say, say_which
 from flow_core.client import Flow, exit_status
 from flow_core.errors import TransientError
 
@@ -33,7 +33,7 @@ def command(tasks: Sequence[str], timeout: float | None, as_json: bool) -> int:
         except TimeoutError as error:
             raise TransientError(f"{error} after {timeout:g} s", "it goes on; wait again") from error
         if task.row.state != "succeeded" and not as_json:
-            say(f"{quoted(task.row)} {task.row.state.replace('_', ' ')}: {task.row.reason}".rstrip(": "))
+            say(ending(task.row))
     if as_json:
         emit([detail(flow, task.row) for task in found])
     codes = [exit_status(task.row) for task in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -164,9 +165,10 @@ def test_a_log_is_resumed_at_its_cursor(flow: Flow) -> None:
 
 def test_a_secret_reaches_the_task_and_nothing_else(flow: Flow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "correct-horse-battery")
-    task = flow.submit("test \"$TOKEN\" = correct-horse-battery", secrets=["MY_TOKEN=TOKEN"])
+    task = flow.submit("printf %s \"$TOKEN\" | sha256sum", secrets=["MY_TOKEN=TOKEN"])
 
-    assert task.wait() == 0
+    assert output(task).decode().split()[0] == sha256(b"correct-horse-battery").hexdigest()
+    task.wait()
     leaks = [path for path in home.rglob("*") if path.is_file() and b"correct-horse-battery" in path.read_bytes()]
     assert leaks == []
 

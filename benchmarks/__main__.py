@@ -1,0 +1,68 @@
+"""``python -m benchmarks``: measure all budgets, or some, and print one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.figures import Figure, table
+from benchmarks.place import fresh_place
+
+NAMES = ("start_up", "task_list", "one_task", "many_tasks", "log_latency", "log_volume", "hook_call")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Return 1 when a budget was missed or bytes were wrong."""
+    asked = _parser().parse_args(arguments)
+    if asked.peers:
+        return _peers(asked.peers)
+    figures: list[Figure] = []
+    for name in asked.only or NAMES:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        with fresh_place(asked.quick) as place:
+            figures += import_module(f"benchmarks.{name}").measure(place)
+    print(machine())
+    print(table(figures), end="")
+    if asked.json:
+        asked.json.write_text(
+            json.dumps({"machine": machine(), "figures": [f.as_dict() for f in figures]}, indent=2) + "\n"
+        )
+    return int(any(figure.verdict in ("missed", "wrong") for figure in figures))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}; repeatable"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it works, not to quote")
+    parser.add_argument(
+        "--peers", type=Path, metavar="FOLDER", help="measure other tools, in an environment made in FOLDER"
+    )
+    return parser
+
+
+def _peers(folder: Path) -> int:
+    from benchmarks.peers import measure
+
+    print(machine())
+    print(measure(folder), end="")
+    return 0
+
+
+def machine() -> str:
+    """Return one line on where this is measured: ratios hold elsewhere, seconds do not."""
+    cores = len(os.sched_getaffinity(0))
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return f"{platform.machine()}, {cores} cores, Linux {platform.release()}, Python {platform.python_version()}, load {load}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
