@@ -82,7 +82,7 @@ def _latest(cursors: Iterable[LogCursor]) -> LogCursor:
         for place, position in cursor.positions.items():
             if place not in places or places[place].offset < position.offset:
                 places[place] = position
-    return LogCursor(places)
+    return LogCursor({**places})
 
 
 def _last_lines(chunks: Iterable[LogChunk], lines: int) -> Iterator[LogChunk]:

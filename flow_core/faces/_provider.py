@@ -95,6 +95,11 @@ class Provider:
             raise self._scope.wrong_answer(hook, answer, kind.__name__)
         return answer
 
+    def _mapped(self, hook: str, answer: object) -> dict[Any, Any]:
+        if not isinstance(answer, Mapping):
+            raise self._scope.wrong_answer(hook, answer, "a mapping")
+        return dict(answer)
+
     def _listed(self, hook: str, answer: object, kind: type[T]) -> list[T]:
         if not isinstance(answer, Iterable) or isinstance(answer, (str, bytes, Mapping)):
             raise self._scope.wrong_answer(hook, answer, f"a sequence of {kind.__name__}")
@@ -120,9 +125,7 @@ class Provider:
 
     def preview(self, submission: Submission) -> Mapping[str, str]:
         """Show what would be sent."""
-        return self._typed(
-            "flow_provision_preview", self._call("flow_provision_preview", submission=submission), Mapping
-        )
+        return self._mapped("flow_provision_preview", self._call("flow_provision_preview", submission=submission))
 
     def submit(self, submission: Submission) -> TaskRef:
         """Submit; idempotent by ``submission.request_id``. TransientError means that the outcome is unknown."""
@@ -131,13 +134,13 @@ class Provider:
     def find(self, request_ids: Sequence[str], since: float) -> dict[str, list[TaskRef]]:
         """Return every reference of each request id, oldest first; ids that are surely unknown are absent."""
         hook = "flow_provision_find"
-        answer = self._typed(hook, self._call(hook, request_ids=tuple(request_ids), since=since), Mapping)
+        answer = self._mapped(hook, self._call(hook, request_ids=tuple(request_ids), since=since))
         return {name: self._listed(hook, refs, TaskRef) for name, refs in answer.items() if refs}
 
     def status(self, refs: Sequence[TaskRef]) -> dict[TaskRef, TaskReport]:
         """Report on many tasks; a reference the provider does not know is absent."""
         hook = "flow_provision_status"
-        answer = self._typed(hook, self._call(hook, refs=tuple(refs)), Mapping)
+        answer = self._mapped(hook, self._call(hook, refs=tuple(refs)))
         return {self._typed(hook, ref, TaskRef): self._typed(hook, report, TaskReport) for ref, report in answer.items()}
 
     def cancel(self, ref: TaskRef, grace_seconds: float) -> bool:

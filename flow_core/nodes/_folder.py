@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from flow_core.nodes import _files, _process
 from flow_core.nodes._cursor import from_offsets, to_offsets
 from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import at_home, report
-from flow_core.runner import reader
+from flow_core.runner import files, reader
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class FolderNode:
         """See :meth:`Node.close`: nothing is held."""
 
     def _path(self, name: str) -> Path:
-        return at_home(self._folder, _existing) / os.path.expanduser(name)
+        return Path(files.inside(str(at_home(self._folder, _existing)), name))
 
 
 def _existing(folder: Path) -> Path:

@@ -58,11 +58,11 @@ class Node(Protocol):
         ...
 
     def put(self, source: Path, target: str) -> int:
-        """Copy a local file to ``target`` (relative: in the task's folder), by rename; return its bytes."""
+        """Copy a local file to ``target`` (relative: where the command starts), by rename; return its bytes."""
         ...
 
     def get(self, source: str, target: Path) -> int:
-        """Copy the node's file ``source`` (relative: in the task's folder) here, by rename; return its bytes."""
+        """Copy the node's file ``source`` (relative: where the command starts) here, by rename; return its bytes."""
         ...
 
     def forward(self, port: int) -> tuple[str, int]:
@@ -93,6 +93,6 @@ def open_node(access: NodeAccess, state: Path | None = None) -> Node:
 
 
 def _own_state() -> Path:
-    from platformdirs import user_state_path
+    from flow_core.settings import paths
 
-    return user_state_path("flow") / "ssh"
+    return paths().state_dir / "ssh"

@@ -90,8 +90,9 @@ class SshNode:
 
     def put(self, source: Path, target: str) -> int:
         """See :meth:`Node.put`."""
+        place = target if target.startswith("/") else self._ask("path", target).stdout.decode().rstrip("\n")
         with _opened(source) as (file, mode, size):
-            done = self._connection.run(_remote.put(self._folder, target, mode, size), file, seconds=None)
+            done = self._connection.run(_remote.put(self._folder, place, mode, size), file, seconds=None)
         if done.returncode == _remote.INCOMPLETE:
             raise TransientError(f"{source} arrived incomplete on {self._host}; nothing was written", "try again")
         if done.returncode:

@@ -144,7 +144,7 @@ def _normal(name: str) -> str:
 def _plugin(kind: str, entry: EntryPoint) -> Plugin:
     from flow_core.plugins._metadata import core_requirement
 
-    meta = entry.dist.metadata if entry.dist else {}
+    meta: Mapping[str, str] = entry.dist.metadata if entry.dist else {}  # type: ignore[assignment]
     return Plugin(
         kind=kind,
         name=entry.name,

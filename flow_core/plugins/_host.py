@@ -82,7 +82,7 @@ class Host:
     def doctor_checks(self) -> list[DoctorCheck]:
         """Return the findings of every plugin."""
         found: list[DoctorCheck] = []
-        self._ask("flow_doctor_checks", lambda name, answers: [found.extend(a) for a in answers])  # type: ignore[arg-type,return-value]
+        self._ask("flow_doctor_checks", lambda _, answers: found.extend(check for checks in answers for check in checks))
         return found
 
     def policy(

@@ -56,6 +56,8 @@ class Bundle(NamedTuple):
     retry: Retry
     secrets: Doc
     mounts: List[Doc]
+    ports: List[Doc]
+    depends_on: List[Doc]
     preempt_kind: str
     exit_note: Optional[str]
     priority: int
@@ -93,6 +95,8 @@ def _bundle(doc: Doc) -> Bundle:
         retry=_retry(doc.get("retry") or {}),
         secrets=doc.get("secrets") or {},
         mounts=list(doc.get("mounts") or ()),
+        ports=list(doc.get("ports") or ()),
+        depends_on=list(doc.get("depends_on") or ()),
         preempt_kind=str((doc.get("preempt") or {}).get("kind", "")),
         exit_note=doc.get("exit_note"),
         priority=int(doc.get("priority") or 0),

@@ -8,8 +8,8 @@ from . import bundle as bundles
 from .bundle import BundleError
 from .environment import environment, working_dir
 from .launch import command
-from .places import place
-from .record import attempts, write_file
+from .places import place, ports
+from .record import attempts
 
 _BLOCK = 1 << 20
 
@@ -25,6 +25,7 @@ def execute(folder: str, rank: int, words: List[str]) -> int:
         if where is None:
             raise BundleError("the task has not started yet: try again")
         env = environment(folder, bundle, attempt, rank, where)
+        env.update(ports(folder, bundle, attempt, rank))
         os.chdir(working_dir(folder, bundle))
     except BundleError as error:
         sys.stderr.write("flow: exec: %s\n" % error)
@@ -59,22 +60,18 @@ def enter(folder: str, argv: List[str]) -> int:
         return 127 if isinstance(error, FileNotFoundError) else 126
 
 
-def _inside(folder: str, path: str) -> str:
-    """A path relative to the task's folder, or an absolute one as it is."""
-    return os.path.join(folder, os.path.expanduser(path))
-
-
-def put(folder: str, path: str, mode: int) -> int:
-    """Write stdin to a file, by rename."""
-    target = _inside(folder, path)
-    os.makedirs(os.path.dirname(target) or ".", 0o700, exist_ok=True)
-    write_file(target, sys.stdin.buffer.read(), mode)
-    return 0
+def inside(folder: str, path: str) -> str:
+    """A path relative to where the task's command starts, or an absolute one as it is."""
+    try:
+        base = working_dir(folder, bundles.read(folder))
+    except BundleError:
+        base = folder
+    return os.path.join(base, os.path.expanduser(path))
 
 
 def get(folder: str, path: str) -> int:
     """Write a file to stdout."""
-    with open(_inside(folder, path), "rb") as file:
+    with open(inside(folder, path), "rb") as file:
         for block in iter(lambda: file.read(_BLOCK), b""):
             sys.stdout.buffer.write(block)
     sys.stdout.buffer.flush()

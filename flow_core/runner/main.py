@@ -63,10 +63,11 @@ def _exec(args: List[str]) -> int:
     return execute(args[0], int(args[1]), args[2:])
 
 
-def _put(args: List[str]) -> int:
-    from .files import put
+def _path(args: List[str]) -> int:
+    from .files import inside
 
-    return put(args[0], args[1], int(args[2], 8))
+    print(inside(args[0], args[1]))
+    return 0
 
 
 def _get(args: List[str]) -> int:
@@ -100,7 +101,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "signal": _signal,
     "status": _status,
     "exec": _exec,
-    "put": _put,
+    "path": _path,
     "get": _get,
     "read": _read,
     "spread": _spread,
@@ -108,7 +109,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 }
 
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
-       | status FOLDER | exec FOLDER RANK -- COMMAND ... | put FOLDER PATH MODE | get FOLDER PATH | read FOLDER ...
+       | status FOLDER | exec FOLDER RANK -- COMMAND ... | path FOLDER PATH | get FOLDER PATH | read FOLDER ...
 """
 
 

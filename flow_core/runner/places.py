@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Sequence
 
 from .bundle import Bundle
 from .environment import Place
-from .record import create_json, read_json
+from .record import attempt_dir, create_json, read_json
 
 
 def place(
@@ -31,6 +31,21 @@ def place(
 def _choose(bundle: Bundle, here: Sequence[int], gpus: Optional[List[str]]) -> Place:
     port = int(bundle.master.get("port") or 0) or _free_port()
     return Place(_address(bundle, here), port, _share(bundle, here, gpus))
+
+
+def ports(folder: str, bundle: Bundle, attempt: int, rank: int) -> Dict[str, str]:
+    """The variables ``FLOW_PORT_<NAME>`` of a rank; a port of 0 is a free one, the same for whoever asks again."""
+    wanted = {str(port["name"]): int(port["port"]) for port in bundle.ports}
+    if 0 in wanted.values():
+        path = attempt_dir(folder, attempt, rank) + "/ports.json"
+        if not os.path.exists(path):
+            create_json(path, {name: port or _free_port() for name, port in wanted.items()})
+        wanted = read_json(path) or wanted
+    return {"FLOW_PORT_" + _variable(name): str(port) for name, port in wanted.items()}
+
+
+def _variable(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name.upper())
 
 
 def _address(bundle: Bundle, here: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ import time
 from typing import List, Optional
 
 from . import bundle as bundles
+from . import control
 from .bundle import Bundle, BundleError
 from .node import Node
 from .rank import Rank
@@ -36,7 +37,10 @@ class Run:
 
     def run(self) -> int:
         """Run the ranks; the exit code of the first that did not succeed, else 0."""
-        self._task.resume()
+        if not attempts(self._folder) and control.cancel_grace(self._folder, 0.0) is not None:
+            self._task.stop_before_start()
+        else:
+            self._task.resume()
         while not self._over and not self._done_here():
             self._node.loop.turn(time.monotonic() + _TICK)
             self._obey()

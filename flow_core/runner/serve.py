@@ -12,6 +12,7 @@ from typing import Dict, List, Optional, Set
 from . import bundle as bundles
 from . import control, outcome
 from .bundle import Bundle, BundleError
+from .dependencies import verdict
 from .events import Events
 from .guardian import Guardian
 from .launch import command
@@ -43,6 +44,7 @@ class Server:
         self._waiting: List[Waiting] = []
         self._known: Dict[str, Optional[Waiting]] = {}
         self._bundles: Dict[str, Bundle] = {}
+        self._held: Dict[str, Bundle] = {}  # what waits for other tasks
         self._scanned = -1
         self._made: Set[str] = set()
         self._open_bell()
@@ -92,6 +94,7 @@ class Server:
         self._guardian.ensure()
         for task in list(self._running.values()):
             task.look()
+        self._look_at_held()
         if os.stat(self._tasks).st_mtime_ns != self._scanned:
             self._scan()
 
@@ -115,6 +118,8 @@ class Server:
     def _look_at(self, name: str) -> None:
         if name in self._running:
             self._running[name].look()
+        elif name in self._held:
+            self._hold(name, self._held.pop(name))
         elif name in self._known:
             self._cancel_waiting(name)
         elif os.sep not in name and not name.startswith("."):
@@ -142,7 +147,25 @@ class Server:
             grant = (read_json(folder + "/grant.json") or {}).get("gpus")
             self._start(name, bundle, self._slots.take(name, claim(bundle), grant))
         else:
+            self._hold(name, bundle)
+
+    def _hold(self, name: str, bundle: Bundle) -> None:
+        """Queue a task when those it depends on have ended as it wants."""
+        found = verdict(self._root, bundle)
+        if self._is_cancelled(name):
+            self._end(name, bundle, "cancelled", "cancelled before it started")
+        elif found is None:
+            self._known[name] = None
+            self._held[name] = bundle
+        elif found[0]:
             self._queue(name, bundle)
+        else:
+            self._end(name, bundle, "failed", found[1])
+
+    def _look_at_held(self) -> None:
+        held, self._held = self._held, {}
+        for name, bundle in held.items():
+            self._hold(name, bundle)
 
     def _queue(self, name: str, bundle: Bundle) -> None:
         wanted = claim(bundle)
@@ -233,6 +256,8 @@ class Server:
             self._node.loop.after(_TICK, lambda: self._retire(name, doc))
             return
         self._known.pop(name, None)
+        if self._held:
+            self._node.loop.after(0.0, self._look_at_held)
         last = doc["attempts"][-1]["number"] if doc.get("attempts") else 0
         self._events.add(name, last, "-", doc["state"])
 

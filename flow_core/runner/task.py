@@ -92,6 +92,7 @@ class Task:
             self._node.loop.after(0.05, lambda: self._start(rank))
             return
         env = environment(self.folder, self.bundle, self.attempt, rank.number, place)
+        env.update(places.ports(self.folder, self.bundle, self.attempt, rank.number))
         cwd = working_dir(self.folder, self.bundle)
         if self._node.witness.start(rank, self._argv(), env, cwd):
             self._node.say(self, rank, "started")
@@ -141,6 +142,10 @@ class Task:
             return
         for rank in list(self.ranks.values()):
             self._stop(rank, state, reason, grace, number)
+
+    def stop_before_start(self) -> None:
+        """End a task that was cancelled before any attempt began."""
+        self._finish(dict(self._report(retry=False), state="cancelled", reason="cancelled before it started"))
 
     def never_ran(self, rank: Rank) -> None:
         """A watcher ended before it started anything."""

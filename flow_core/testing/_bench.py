@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flow_core.client import Flow, Task
-from flow_core.errors import NotFoundError
-from flow_core.types import LogChunk, Submission, TaskRef, TaskReport, new_request_id, parse_ref
+from flow_core.errors import FlowError
+from flow_core.types import LIVE_STATES, LogChunk, Submission, TaskRef, TaskReport, new_request_id, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.faces import Provider
@@ -31,6 +31,7 @@ class Bench:
         self.patience = patience
         self.work.mkdir(exist_ok=True)
         self.flow = self.client()
+        self._ordered: list[str] = []
 
     def client(self) -> Flow:
         """Return a client that knows nothing yet, as a new process's."""
@@ -91,7 +92,18 @@ class Bench:
         """Return an order that the provider has not got yet."""
         from flow_core.testing._order import order
 
-        return order(self.flow, request_id or new_request_id(), command, **fields)
+        made = order(self.flow, request_id or new_request_id(), command, **fields)
+        self._ordered.append(made.request_id)
+        return made
+
+    def stop(self) -> None:
+        """End what a failed scenario left running; says nothing of what goes wrong, since the scenario has spoken."""
+        with suppress(FlowError):
+            for task in self.flow.tasks(limit=None, states=LIVE_STATES):
+                task.cancel(0.0)
+            for refs in self.provider.find(self._ordered, 0.0).values() if self._ordered else ():
+                for ref in refs:
+                    self.provider.cancel(ref, 0.0)
 
     def report(self, ref: TaskRef) -> TaskReport:
         """Return what the provider says of a reference that it knows."""
@@ -147,14 +159,6 @@ class Bench:
         """Return the files below the home that hold one of ``words``, relative to it."""
         looked = list(words)
         return sorted(str(p.relative_to(self.home)) for p in self.files() if any(w in _content(p) for w in looked))
-
-    def unknown(self, call: Callable[[], object]) -> bool:
-        """Say whether ``call`` raises NotFoundError."""
-        try:
-            call()
-        except NotFoundError:
-            return True
-        return False
 
 
 def child_environment() -> dict[str, str]:

@@ -97,7 +97,9 @@ class Contract:
     def bench(self, home: Path, profile: Mapping[str, object], plugin: Plugin) -> Iterator[Bench]:
         """A client whose default profile is the plugin; only its distribution may be loaded."""
         write_config(home, plugin, profile)
-        yield Bench(home, self.patience)
+        bench = Bench(home, self.patience)
+        yield bench
+        bench.stop()
 
     def need(self, bench: Bench, *hooks: str) -> None:
         """Skip this scenario where the provider does not implement one of ``hooks``."""

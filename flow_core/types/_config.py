@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from flow_core.types._mapping import EMPTY, ReadOnly
+from flow_core.types._mapping import EMPTY, read_only
 from typing import Any, TypeVar
 
 import attrs
@@ -140,7 +140,7 @@ class TaskConfig:
     processes_per_node: int = _field(1, "Processes per node, each with its own RANK.", flag="--processes-per-node", metavar="N")
     resources: Resources = _field(Resources(), "What each node must have.")
     image: str | None = _field(None, "OCI image; default: the host as it is.", flag="--image", metavar="IMAGE")
-    env: Mapping[str, str] = _field(EMPTY, "Environment variable.", flag="--env", short="-e", metavar="K=V", converter=ReadOnly)
+    env: Mapping[str, str] = _field(EMPTY, "Environment variable.", flag="--env", short="-e", metavar="K=V", converter=read_only)
     secrets: tuple[SecretRef, ...] = _field((), "Secret by name.", flag="--secret", metavar="NAME[=ENV]", converter=_tuple)
     working_dir: str | None = _field(None, "Where the command starts; default: the code folder.", flag="--working-dir", metavar="DIR")
     code: CodeSpec = _field(CodeSpec(), "inplace, snapshot or none.", flag="--code", metavar="MODE")
@@ -168,10 +168,10 @@ class TaskConfig:
     max_price_per_hour: Decimal | None = _field(None, "Most USD per node and hour.", flag="--max-price-per-hour", metavar="USD")
     region: str | None = _field(None, "Where, in the provider's words.", flag="--region", metavar="REGION")
     keep: float = _field(0.0, "Keep the machine warm after the end.", flag="--keep", metavar="TIME")
-    labels: Mapping[str, str] = _field(EMPTY, "Label.", flag="--label", metavar="K=V", converter=ReadOnly)
+    labels: Mapping[str, str] = _field(EMPTY, "Label.", flag="--label", metavar="K=V", converter=read_only)
     result_store: str | None = _field(None, "Profile of the result store.", flag="--result-store", metavar="NAME")
     idempotency_key: str | None = _field(
         None, "Same key and same config give the same task.", flag="--idempotency-key", metavar="KEY"
     )
     provider: str | None = _field(None, "Profile or provider.", flag="--provider", metavar="NAME")
-    options: Mapping[str, Mapping[str, object]] = _field(EMPTY, "Provider's own option.", flag="--option", short="-o", metavar="PROVIDER.KEY=VALUE", converter=ReadOnly)
+    options: Mapping[str, Mapping[str, object]] = _field(EMPTY, "Provider's own option.", flag="--option", short="-o", metavar="PROVIDER.KEY=VALUE", converter=read_only)

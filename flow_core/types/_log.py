@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from flow_core.types._mapping import EMPTY, ReadOnly
+from flow_core.types._mapping import EMPTY, read_only
 
 import attrs
 
@@ -21,7 +21,7 @@ class LogCursor:
     """Where to go on reading: (attempt, rank, stream) -> :class:`Position`; a stream that is absent begins at 0."""
 
     positions: Mapping[tuple[int, int, str], Position] = attrs.field(
-        default=EMPTY, converter=ReadOnly
+        default=EMPTY, converter=read_only
     )
 
     def after(self, chunk: LogChunk) -> LogCursor:

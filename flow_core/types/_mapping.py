@@ -15,14 +15,19 @@ class ReadOnly(dict[K, V]):
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("a record's mapping is read-only: make a new record with attrs.evolve")
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self),)
 
     def __copy__(self) -> ReadOnly[K, V]:
         return self
+
+
+def read_only(value: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Return a read-only copy; what record fields convert their mappings with."""
+    return ReadOnly(value)
 
 
 EMPTY: Mapping[str, Any] = ReadOnly()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from flow_core.types._mapping import EMPTY, ReadOnly
+from flow_core.types._mapping import EMPTY, read_only
 
 import attrs
 
@@ -46,7 +46,7 @@ class SecretBox:
     """The values of a task's secrets, by name; never printed, pickled or journaled."""
 
     values: Mapping[str, str] = attrs.field(
-        default=EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=ReadOnly
+        default=EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=read_only
     )
 
     def __reduce__(self) -> str | tuple[object, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from flow_core.types._mapping import EMPTY, ReadOnly
+from flow_core.types._mapping import EMPTY, ReadOnly, read_only
 from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
@@ -92,7 +92,7 @@ class TaskRef:
 
     id: str
     extra: Mapping[str, str] = attrs.field(
-        default=EMPTY, eq=False, converter=ReadOnly
+        default=EMPTY, eq=False, converter=read_only
     )
 
 

@@ -249,7 +249,7 @@ def test_it_starts_without_the_package_around_it(tmp_path: Path) -> None:
 
 
 def test_wrong_usage_is_explained(runner: Runner) -> None:
-    for args in ([], ["nonsense", "x"], ["put", "x"]):
+    for args in ([], ["nonsense", "x"], ["get", "x"]):
         done = runner(*args)
         assert done.returncode == 2
         assert done.stderr.startswith((b"usage:", b"flow: "))
@@ -277,10 +277,19 @@ def test_exec_has_the_tasks_environment_and_place(folder: Folder, runner: Runner
     assert process.wait(20) == 0
 
 
-def test_put_and_get_move_exact_bytes(folder: Folder, runner: Runner) -> None:
+def test_get_gives_the_exact_bytes_of_a_file_where_the_command_starts(folder: Folder, runner: Runner) -> None:
     folder.stage("true")
     data = bytes(range(256)) * 5000
-    assert runner("put", folder.path, "code/sub/file", "640", input=data).returncode == 0
-    assert runner("get", folder.path, "code/sub/file").stdout == data
-    assert (folder.path / "code/sub/file").stat().st_mode & 0o777 == 0o640
-    assert runner("get", folder.path, "code/absent").returncode == 2
+    (folder.path / "work" / "sub").mkdir(parents=True)
+    (folder.path / "work" / "sub" / "file").write_bytes(data)
+    assert runner("path", folder.path, "sub/file").stdout.decode() == f"{folder.path}/work/sub/file\n"
+    assert runner("get", folder.path, "sub/file").stdout == data
+    assert runner("get", folder.path, "absent").returncode == 2
+
+
+def test_a_task_that_was_cancelled_before_it_started_does_not_run(folder: Folder, runner: Runner) -> None:
+    folder.stage("touch ran")
+    assert runner("cancel", folder.path).returncode == 0
+    assert runner("run", folder.path, "0").returncode != 0
+    assert json.loads(runner("status", folder.path).stdout)["state"] == "cancelled"
+    assert not (folder.path / "work" / "ran").exists()
