@@ -147,9 +147,10 @@ def _journal(flow: Flow) -> Iterator[DoctorCheck]:
         yield DoctorCheck("journal", "ok", "empty: nothing was submitted yet")
         return
     journal = flow.session.journal
-    if damage := journal.check():
-        mend = f"it was set aside as {journal.quarantined}; running tasks go on and are found by their providers"
-        yield DoctorCheck("journal", "error", f"is damaged: {damage}", mend)
+    damage = journal.check()
+    if damage or journal.quarantined:
+        mend = f"it was set aside as {journal.quarantined}; tasks that run go on"
+        yield DoctorCheck("journal", "error", f"{journal.path} is damaged: {damage or 'not a journal'}", mend)
         return
     counts = journal.counts()
     shown = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no tasks"

@@ -1,10 +1,11 @@
-"""P50-P66: what a task finds around it, and what it leaves behind."""
+"""P50-P67: what a task finds around it, and what it leaves behind."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import subprocess
+import time
 from decimal import Decimal
 
 import pytest
@@ -152,3 +153,15 @@ class Surroundings(Contract):
         own = os.getsid(0)
         (line,) = bench.lines(f"ps -o sid= -p $$ | tr -d ' '; : {shlex.quote('x')}")
         assert int(line) != own
+
+    def test_p67_every_task_is_listed_once_by_its_names(self, bench: Bench) -> None:
+        self.need(bench, "flow_provision_list")
+        began = time.time() - 1
+        tasks = {task.id: task for task in (bench.run("true", name=name) for name in ("one", "two"))}
+        listed = [listing for listing in bench.client().provider().list_tasks(began) if listing.task_id in tasks]
+        assert sorted(listing.task_id for listing in listed) == sorted(tasks)
+        for listing in listed:
+            task = tasks[listing.task_id]
+            assert (listing.ref, listing.name) == (bench.ref(task), task.name)
+            assert bench.provider.find([listing.request_id], began) == {listing.request_id: [listing.ref]}
+        assert not [one for one in bench.provider.list_tasks(time.time() + 3600) if one.task_id in tasks]

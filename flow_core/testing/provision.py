@@ -12,7 +12,7 @@ from flow_core.testing._surroundings import Surroundings
 
 
 class ProvisionContract(Submitting, Ending, Cancelling, Ranks, Surroundings):
-    """Scenarios P01 to P66. ``provider`` names the provider."""
+    """Scenarios P01 to P67. ``provider`` names the provider."""
 
     kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset(
@@ -27,6 +27,7 @@ class ProvisionContract(Submitting, Ending, Cancelling, Ranks, Surroundings):
             "flow_provision_preview",
             "flow_provision_submit_many",
             "flow_provision_release",
+            "flow_provision_list",
             "flow_resource_list",
             "flow_resource_delete",
             "flow_node_access",

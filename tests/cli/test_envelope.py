@@ -46,4 +46,7 @@ def test_records_and_amounts_become_json(value: object, shown: object) -> None:
 
 
 def test_a_price_is_a_number() -> None:
-    assert json.loads(envelope("offers", [Offer("h100", price_per_hour=Decimal("2.50"))]))["data"][0]["price_per_hour"] == 2.5
+    assert (
+        json.loads(envelope("offers", [Offer("h100", price_per_hour=Decimal("2.50"))]))["data"][0]["price_per_hour"]
+        == 2.5
+    )

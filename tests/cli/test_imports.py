@@ -16,7 +16,19 @@ _ASK = (
     "import json, sys; from flow_core.cli import run; before = set(sys.modules); status = run(sys.argv[1:]); "
     "sys.stderr.write(json.dumps([status, sorted(sys.modules)]))"
 )
-_HEAVY = {"yaml", "cattrs", "requests", "structlog", "sqlite3", "asyncio", "rich", "pluggy", "keyring", "psutil", "pathspec"}
+_HEAVY = {
+    "yaml",
+    "cattrs",
+    "requests",
+    "structlog",
+    "sqlite3",
+    "asyncio",
+    "rich",
+    "pluggy",
+    "keyring",
+    "psutil",
+    "pathspec",
+}
 
 
 def _imported(flow: Program, *arguments: str) -> set[str]:
@@ -47,11 +59,15 @@ def test_a_status_of_ended_tasks_opens_no_provider_and_imports_nothing_heavy(
     flow("run", "-q", "true")
     modules = _imported(flow, *arguments)
     assert modules & (_HEAVY - {"sqlite3"}) == set()
-    assert {name for name in modules if name.startswith(("flow_local", "flow_core.faces", "flow_core.hookspecs"))} == set()
+    assert {
+        name for name in modules if name.startswith(("flow_local", "flow_core.faces", "flow_core.hookspecs"))
+    } == set()
 
 
 def test_a_list_of_plugins_imports_none(flow: Program, site: Site) -> None:
-    site.install("flow-theirs", {"flow.providers": {"x": "theirs_plugin:X"}}, {"theirs_plugin": "raise SystemExit('imported')"})
+    site.install(
+        "flow-theirs", {"flow.providers": {"x": "theirs_plugin:X"}}, {"theirs_plugin": "raise SystemExit('imported')"}
+    )
     modules = _imported(flow, "plugins", "list")
     assert modules & (_HEAVY - {"sqlite3"}) == set()
 
@@ -60,7 +76,12 @@ def test_nothing_is_imported_from_the_working_folder(flow: Program) -> None:
     for name in ("click", "yaml", "flow_local"):
         (flow.folder / f"{name}.py").write_text("raise SystemExit('imported from here')")
     program = subprocess.run(
-        [sys.executable, "-P" if sys.version_info >= (3, 11) else "-I", "-c", "from flow_core.__main__ import main; main()"],
+        [
+            sys.executable,
+            "-P" if sys.version_info >= (3, 11) else "-I",
+            "-c",
+            "from flow_core.__main__ import main; main()",
+        ],
         cwd=flow.folder,
         env=dict(flow.environ),
         capture_output=True,

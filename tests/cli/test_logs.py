@@ -37,7 +37,9 @@ def test_one_stream_alone(flow: Program, task: str, flag: str, streams: tuple[st
     assert (answer.out, answer.err) == streams
 
 
-@pytest.mark.parametrize(("lines", "out"), [("0", ""), ("1", "three\n"), ("2", "two\nthree\n"), ("9", "one\ntwo\nthree\n")])
+@pytest.mark.parametrize(
+    ("lines", "out"), [("0", ""), ("1", "three\n"), ("2", "two\nthree\n"), ("9", "one\ntwo\nthree\n")]
+)
 def test_the_tail_is_the_last_lines_of_each_stream(flow: Program, task: str, lines: str, out: str) -> None:
     assert flow("logs", "--stdout", "--tail", lines, task).out == out
 

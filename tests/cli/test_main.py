@@ -58,7 +58,9 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_class_of_error_has_its_exit_code_and_word(app: Callable[..., None], here: Here, kind: type[errors.FlowError]) -> None:
+def test_each_class_of_error_has_its_exit_code_and_word(
+    app: Callable[..., None], here: Here, kind: type[errors.FlowError]
+) -> None:
     app(_raising(kind("what happened", "what to do")))
     answer = here()
     assert answer.status == kind.exit_code

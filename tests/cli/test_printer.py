@@ -15,7 +15,11 @@ from flow_core.types import LogChunk, Position
 
 Pieces = Sequence[tuple[int, str, bytes]]
 _PIECES = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from(["stdout", "stderr"]), st.binary(max_size=20) | st.sampled_from([b"a\nb", b"\n"])),
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from(["stdout", "stderr"]),
+        st.binary(max_size=20) | st.sampled_from([b"a\nb", b"\n"]),
+    ),
     max_size=30,
 )
 
@@ -30,7 +34,9 @@ def _chunks(pieces: Pieces, time: float | None = None) -> list[LogChunk]:
     return found
 
 
-def _printed(chunks: Sequence[LogChunk], lines: bool = False, times: bool = False, redactor: Redactor | None = None) -> tuple[bytes, bytes]:
+def _printed(
+    chunks: Sequence[LogChunk], lines: bool = False, times: bool = False, redactor: Redactor | None = None
+) -> tuple[bytes, bytes]:
     out, err = io.BytesIO(), io.BytesIO()
     printer = Printer(Lines(out, err, times) if lines or times else Raw(out, err), redactor)
     for chunk in chunks:
@@ -77,7 +83,12 @@ def test_a_secret_that_comes_in_pieces_is_masked_whole(size: int) -> None:
 
 
 def test_masks_of_several_streams_do_not_meet() -> None:
-    pieces = [(0, "stdout", b"hunter2-"), (1, "stdout", b"hunter2-"), (0, "stdout", b"secret\n"), (1, "stdout", b"other\n")]
+    pieces = [
+        (0, "stdout", b"hunter2-"),
+        (1, "stdout", b"hunter2-"),
+        (0, "stdout", b"secret\n"),
+        (1, "stdout", b"other\n"),
+    ]
     out, _ = _printed(_chunks(pieces), lines=True, redactor=Redactor([Secret("hunter2-secret", "T")]))
     assert sorted(out.splitlines()) == [b"***", b"hunter2-other"]
 

@@ -176,7 +176,16 @@ def test_watching_on_a_terminal_ends_when_the_named_tasks_have(flow: Program) ->
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0.0s"), (4.26, "4.3s"), (9.96, "10s"), (59.6, "1m"), (61, "1m1s"), (5400, "1h30m"), (200000, "2d7h"), (-5, "0s")],
+    [
+        (0, "0.0s"),
+        (4.26, "4.3s"),
+        (9.96, "10s"),
+        (59.6, "1m"),
+        (61, "1m1s"),
+        (5400, "1h30m"),
+        (200000, "2d7h"),
+        (-5, "0s"),
+    ],
 )
 def test_a_span_has_two_units_at_most(seconds: float, words: str) -> None:
     assert _words.span(seconds) == words

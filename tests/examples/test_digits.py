@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -16,8 +15,8 @@ from flow_core import nodes
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
-    pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed: tox -e digits has it"),
     pytest.mark.skipif(bool(nodes.mounts_impossible()), reason=nodes.mounts_impossible()),
+    pytest.mark.digits,
     pytest.mark.timeout(600),
 ]
 
