@@ -7,12 +7,15 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, table
 from benchmarks.place import fresh_place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAMES = ("start_up", "task_list", "one_task", "many_tasks", "log_latency", "log_volume", "hook_call")
 
@@ -61,7 +64,8 @@ def machine() -> str:
     """Return one line on where this is measured: ratios hold elsewhere, seconds do not."""
     cores = len(os.sched_getaffinity(0))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{platform.machine()}, {cores} cores, Linux {platform.release()}, Python {platform.python_version()}, load {load}"
+    system = f"{platform.machine()}, {cores} cores, Linux {platform.release()}"
+    return f"{system}, Python {platform.python_version()}, load {load}"
 
 
 if __name__ == "__main__":

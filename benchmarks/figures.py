@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Limit = Literal["ratio", "median", "p99"]
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6}
@@ -39,7 +41,7 @@ class Spread:
 class Figure:
     """One budget: ``ours`` beside ``floor``. ``limit`` says what of it must not exceed ``budget``.
 
-    ``ratio``: median of ours by median of the floor; ``median`` and ``p99``: seconds. ``faults`` names what was lost or torn.
+    ``ratio``: median of ours by median of the floor; ``median`` and ``p99``: seconds. ``faults`` says what was lost.
     Without a budget it is shown for comparison only.
     """
 

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,12 +18,13 @@ import attrs
 from benchmarks.place import flow_command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flow_core import Task
 
 READY = b"ready\n"
 _WAIT = "import os, sys, time\nos.write(1, b'ready\\n')\nopen(sys.argv[1]).close()\n"
 Pieces = Iterator[bytes]
-Follow = Callable[[str, Path], "Following"]
 
 
 @attrs.frozen
@@ -135,7 +135,8 @@ def _reading(command: list[str], child: subprocess.Popen[bytes] | None, ends_by_
 
 
 def _pieces(process: subprocess.Popen[bytes]) -> Pieces:
-    assert process.stdout is not None
+    if process.stdout is None:
+        raise ValueError("it was started without a pipe")
     while piece := process.stdout.read(1 << 18):
         yield piece
     process.stdout.close()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, in_turns, timed
-from benchmarks.place import Place
 from flow_core import NodeAccess, ProviderFacts, TaskRef, hookimpl
 from flow_core.faces._provider import Provider
 from flow_core.hookspecs import PROVIDER_SPECS
 from flow_core.plugins._scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.place import Place
 
 BUDGET = 2.5e-6  # seconds
 CALLS = 20_000

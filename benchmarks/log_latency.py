@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Limit, Spread
 from benchmarks.follower import Following, Writer, by_flow_logs, by_iterator, by_tail, followed, now
-from benchmarks.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.place import Place
 
 LINES = 200
 MEDIAN, P99 = 0.001, 0.005  # seconds

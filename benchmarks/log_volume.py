@@ -6,8 +6,8 @@ Each byte is checked by a hash; the writer measures itself, so a follower that s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from pathlib import Path
+import subprocess
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -23,7 +23,12 @@ from benchmarks.follower import (
     variable,
     with_secret,
 )
-from benchmarks.place import Place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from benchmarks.place import Place
 
 LINES, WIDTH = 1_000_000, 100
 PLAIN, MASKED, SLOWED = 1.2, 2.0, 1.1
@@ -56,14 +61,18 @@ def measure(place: Place) -> list[Figure]:
     ways = {"floor": by_tail, "logs(follow=True)": by_iterator, "flow logs -f": by_flow_logs}
     masked = {f"{name}, secret": with_secret(way, SECRET) for name, way in list(ways.items())[1:]}
     runs: dict[str, list[Run]] = {name: [] for name in (*ways, *masked)}
+    alone: list[float] = []
     with variable(SECRET, VALUE):
         for _ in range(5):
+            alone.append(unfollowed(place.folder, lines))
             for name, way in {**ways, **masked}.items():
                 runs[name].append(one_run(place.folder, way, lines, name in masked))
-    return [figure for name in list(runs)[1:] for figure in _figures(name, runs["floor"], runs[name], name in masked)]
+    return [
+        figure for name in list(runs)[1:] for figure in _figures(name, runs["floor"], runs[name], alone, name in masked)
+    ]
 
 
-def _figures(name: str, floor: list[Run], ours: list[Run], masked: bool) -> list[Figure]:
+def _figures(name: str, floor: list[Run], ours: list[Run], alone: list[float], masked: bool) -> list[Figure]:
     faults = ", ".join(sorted({run.fault for run in ours if run.fault}))
     return [
         Figure(
@@ -79,8 +88,8 @@ def _figures(name: str, floor: list[Run], ours: list[Run], masked: bool) -> list
         Figure(
             "log volume, the task",
             f"{name}: time to write",
-            "tail -F",
-            Spread(tuple(run.written for run in floor)),
+            "unfollowed",
+            Spread(tuple(alone)),
             Spread(tuple(run.written for run in ours)),
             budget=SLOWED,
             unit="s",
@@ -107,6 +116,17 @@ def one_run(folder: Path, follow: Callable[[Writer], Following], lines: int, mas
     began, wrote = map(float, times.read_text().split())
     fault = "" if _digest(pieces) == expected(lines, masked) else "bytes differ"
     return Run(ended - began, wrote - began, fault)
+
+
+def unfollowed(folder: Path, lines: int) -> float:
+    """Return the seconds that the writer takes when nobody follows its file."""
+    times = folder / "times"
+    writer = Writer(folder, _CODE, (str(lines), str(times)))
+    with (folder / "alone.log").open("wb") as log, subprocess.Popen(writer.command(), stdout=log) as child:
+        writer.go()
+        child.wait()
+    began, wrote = map(float, times.read_text().split())
+    return wrote - began
 
 
 def _saved(lines: int) -> int:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, in_turns, timed
 from benchmarks.one_task import RAW
-from benchmarks.place import Place
+
+if TYPE_CHECKING:
+    from benchmarks.place import Place
 
 TASKS = 1000
 BUDGET = 2.0  # half the rate of the loop is twice its time

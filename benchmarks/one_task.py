@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Spread, in_turns, timed
-from benchmarks.place import Place
+
+if TYPE_CHECKING:
+    from benchmarks.place import Place
 
 WARM, COLD = 0.008, 0.050  # seconds
 RAW = ("/bin/sh", "-c", "true")

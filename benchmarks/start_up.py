@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, in_turns
 from benchmarks.place import Place, flow_command, python_command, run_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 PLUGINS = 20
 BUDGET = 8.0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, in_turns
 from benchmarks.place import Place, flow_command, python_command, run_time
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TASKS = 10_000
 BUDGET = 10.0

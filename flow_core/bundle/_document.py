@@ -23,6 +23,7 @@ SCHEMA = "flow.bundle/1"
 INPLACE, SNAPSHOT, NONE = "inplace", "snapshot", "none"
 _FIRST_DELAY, _MAX_DELAY = 1.0, 60.0
 _NO_FILES: Mapping[str, bytes] = MappingProxyType({})
+_NO_ENV: Mapping[int, Mapping[str, str]] = MappingProxyType({})
 
 
 def code_mode(config: TaskConfig, facts: ProviderFacts) -> str:
@@ -48,13 +49,15 @@ def build(
     first_attempt: int = 1,
     command: tuple[str, ...] | None = None,
     files: Mapping[str, bytes] = _NO_FILES,
+    rank_env: Mapping[int, Mapping[str, str]] = _NO_ENV,
     selection: Selection | None = None,
     depends_on: Sequence[Mapping[str, object]] = (),
 ) -> Bundle:
     """Return what travels to the node: a JSON document without any secret's value, files, code and secrets.
 
     ``secrets`` holds values by name, ``cwd`` is what relative paths stand on, ``created_at`` is UTC seconds.
-    ``command`` stands in for a config that calls a function; ``files`` (relative path -> bytes) ride along.
+    ``command`` stands in for a config that calls a function; ``files`` (relative path -> bytes) ride along;
+    ``rank_env`` holds variables of single ranks, below the task's own.
     ``depends_on`` holds ``{"task", "ref", "any"}`` of the tasks to wait for. ``selection`` is used for a snapshot when
     the caller has made one already. Raises ConfigError when a secret has no value, the code folder is missing or there
     is nothing to run.
@@ -74,6 +77,7 @@ def build(
         "command": _command(config, command),
         "working_dir": _working_dir(config, mode, root),
         "env": dict(config.env),
+        "rank_env": {str(rank): dict(env) for rank, env in rank_env.items()},
         "env_pass": [],
         "limits": _limits(config),
         "retry": {"retries": config.retries, "delay": _FIRST_DELAY, "max_delay": _MAX_DELAY},

@@ -69,6 +69,7 @@ _CHUNK = _object(
         "offset": {"type": "integer", "description": "bytes before this in the stream"},
         "size": {"type": "integer", "description": "bytes of the stream that this stands for"},
         "time": _TIME,
+        "gap": {"type": "integer", "description": "bytes known to be lost before this"},
         "text": {"type": "string", "description": "where the bytes are UTF-8"},
         "base64": {"type": "string", "description": "where they are not"},
     },

@@ -23,16 +23,7 @@ class Group(click.Group):
     """A click group whose unknown commands get a hint; without a command it shows its help."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs.setdefault("invoke_without_command", True)
-        kwargs.setdefault("no_args_is_help", False)
-        super().__init__(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the chosen command, or print the help where none was chosen."""
-        if not ctx._protected_args and not ctx.args:
-            click.echo(ctx.get_help())
-            ctx.exit(0)
-        return super().invoke(ctx)
+        super().__init__(*args, **{**kwargs, "invoke_without_command": True, "callback": _help_when_alone})
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -53,6 +44,12 @@ class Group(click.Group):
         near = get_close_matches(name, self.list_commands(ctx), n=1)
         error.hint = f"did you mean `{ctx.command_path} {near[0]}`?" if near else ""  # type: ignore[attr-defined]
         raise error
+
+
+@click.pass_context
+def _help_when_alone(ctx: click.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 class LazyGroup(Group):

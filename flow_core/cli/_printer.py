@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from flow_core.cli._envelope import emit
+from flow_core.cli._talk import say
 from flow_core.types import LogChunk, LogCursor
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class Printer:
         self._streams: dict[Stream, tuple[RedactedStream, LogChunk]] = {}
 
     def write(self, chunk: LogChunk) -> None:
-        """Print one chunk; afterwards ``cursor`` is behind it."""
+        """Print one chunk; afterwards ``cursor`` is behind it. What is known to be missing before it is said."""
+        if chunk.gap:
+            say(f"warning: {chunk.gap} bytes of {chunk.stream} (node {chunk.rank}) are lost before this")
         self._sink.write(chunk, chunk.data if self._redactor is None else self._masked(chunk, self._redactor))
         self.cursor = self.cursor.after(chunk)
 
@@ -140,6 +143,7 @@ def log_item(task_id: str, chunk: LogChunk, data: bytes) -> dict[str, object]:
         "offset": chunk.offset,
         "size": len(chunk.data),
         "time": chunk.time,
+        "gap": chunk.gap,
     }
     try:
         return {**item, "text": data.decode("utf-8")}

@@ -70,6 +70,8 @@ def run(request: Request) -> int:
     plan = make_plan(flow, request)
     with Interrupts() as interrupts:
         task, interrupted = _submit(flow, plan, interrupts)
+        if plan.config.retries and not plan.provider.facts.restarts_by_itself and not request.quiet:
+            say(f"{plan.profile.name} does not retry by itself: retries happen while a flow command runs")
         if request.detach:
             _print_id(flow, task, request.as_json)
             return 0

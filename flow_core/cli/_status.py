@@ -74,10 +74,8 @@ class Status:
         """Print the rows, or the one task that was named in detail."""
         if len(self._ids) == 1:
             sys.stdout.write(self.text())
-        elif self.rows or not is_terminal():
-            show(HEADER, self.lines(relative=is_terminal()))
         else:
-            say("no tasks yet; try: flow run 'echo hello'")
+            show(HEADER, self.lines(relative=is_terminal()), empty="no tasks yet; try: flow run 'echo hello'")
 
     def lines(self, relative: bool) -> list[tuple[str, ...]]:
         """Return the cells of every row."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flow_core.cli._talk import one_line
+from flow_core.cli._talk import one_line, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,12 +35,15 @@ def is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def show(header: Row, rows: Iterable[Row]) -> None:
-    """Print rows: as a table on a terminal, else as columns that grep and awk take."""
-    if is_terminal():
-        console().print(table(header, rows))
+def show(header: Row, rows: Iterable[Row], empty: str = "nothing to show") -> None:
+    """Print rows: as a table on a terminal, else as columns that grep and awk take; ``empty`` is said to a person."""
+    found = list(rows)
+    if not is_terminal():
+        sys.stdout.write(columns(header, found))
+    elif found:
+        console().print(table(header, found))
     else:
-        sys.stdout.write(columns(header, rows))
+        say(empty)
 
 
 def columns(header: Row, rows: Iterable[Row]) -> str:

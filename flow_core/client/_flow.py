@@ -6,6 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
+from flow_core.client import _frontends
 from flow_core.client._accounts import login, login_fields, logout
 from flow_core.client._plan import Plan, make_plan
 from flow_core.client._preview import Code, code_of, preview
@@ -14,7 +17,7 @@ from flow_core.client._session import Session
 from flow_core.client._submit import create_volume, submit
 from flow_core.client._task import Task
 from flow_core.errors import CapabilityError, FlowError, NotFoundError
-from flow_core.types import AuthField, Identity, Offer, OfferRequest, TaskConfig, Volume, VolumeSpec
+from flow_core.types import AuthField, FrontendTask, Identity, Offer, OfferRequest, TaskConfig, Volume, VolumeSpec
 
 if TYPE_CHECKING:
     import sys
@@ -25,10 +28,10 @@ if TYPE_CHECKING:
         from typing_extensions import Unpack
 
     from flow_core.client._fields import TaskFields
-    from flow_core.faces import Provider
+    from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
 
-Command = str | Sequence[str] | TaskConfig
+Command = str | Sequence[str] | TaskConfig | FrontendTask
 
 
 class Flow:
@@ -49,10 +52,13 @@ class Flow:
     def config(self, command: Command, /, **fields: Unpack[TaskFields]) -> TaskConfig:
         """Return the validated config. Raises ConfigError with every problem.
 
-        ``command``: text for ``sh -c``, a sequence of arguments for no shell, or a whole config to change by ``fields``.
+        ``command``: text for ``sh -c``, a sequence of arguments for no shell, or a whole config (also of a task that
+        was read) to change by ``fields``.
         """
         from flow_core.spec import merge, read_mapping, to_mapping
 
+        if isinstance(command, FrontendTask):
+            command = command.config
         given: Mapping[str, Any]
         if isinstance(command, TaskConfig):
             given = merge(to_mapping(command), dict(fields))
@@ -68,8 +74,26 @@ class Flow:
         """Return the opened provider of a profile; without a name the default one."""
         return self.session.provider(self.session.choose(name))
 
-    def plan(self, config: TaskConfig, priced: bool = False) -> Plan:
+    def result_store(self, name: str) -> ResultStore:
+        """Return the opened result store that the settings call ``name``."""
+        return self.session.result_store(name)
+
+    def read(self, source: str, arguments: Sequence[str] = (), frontend: str | None = None) -> list[FrontendTask]:
+        """Return the tasks of a file, to be given to :meth:`plan`, :meth:`submit` or :meth:`run`.
+
+        ``frontend`` reads it, or else the one that knows the file, or else it is a plain task file. Raises ConfigError
+        with every problem at its line, and when two frontends are equally sure that the file is theirs.
+        """
+        return _frontends.read(self.session, source, arguments, frontend)
+
+    def frontend_of(self, source: str) -> str | None:
+        """Return the frontend that knows the file, None when none does. Raises ConfigError for a tie."""
+        return _frontends.detect(self.session, source)
+
+    def plan(self, config: TaskConfig | FrontendTask, priced: bool = False) -> Plan:
         """Check a config against its provider without any side effect. Raises ConfigError with every problem."""
+        if isinstance(config, FrontendTask):
+            return _frontends.plan_task(self.session, config, priced)
         return make_plan(self.session, config, priced)
 
     def code(self, plan: Plan) -> Code:
@@ -82,7 +106,10 @@ class Flow:
 
     def submit(self, command: Command, /, **fields: Unpack[TaskFields]) -> Task:
         """Submit a task and return at once, as ``subprocess.Popen``; the task outlives this process."""
-        return self.submit_plan(self.plan(self.config(command, **fields)))
+        config = self.config(command, **fields)
+        if isinstance(command, FrontendTask):
+            return self.submit_plan(self.plan(attrs.evolve(command, config=config)))
+        return self.submit_plan(self.plan(config))
 
     def submit_plan(self, plan: Plan) -> Task:
         """Submit what :meth:`plan` checked."""
@@ -117,8 +144,6 @@ class Flow:
 
     def retry(self, name: str) -> Task:
         """Submit the config of an earlier task again, as a new task."""
-        import attrs
-
         row = self.session.journal.find(name)
         config = attrs.evolve(config_of(row), idempotency_key=None, provider=row.profile)
         return self.submit_plan(self.plan(config))

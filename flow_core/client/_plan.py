@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.errors import ConfigError, FlowError
-from flow_core.types import OfferRequest, PolicyContext, Problem, TaskConfig
+from flow_core.types import FrontendTask, OfferRequest, PolicyContext, Problem, TaskConfig
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Plan:
-    """A task that may be submitted; nothing has happened yet. ``price_per_hour`` is USD per node, None when unknown."""
+    """A task that may be submitted; nothing has happened yet. ``price_per_hour`` is USD per node, None when unknown.
+
+    ``task`` is what was read, when it was read from a file.
+    """
 
     config: TaskConfig
     name: str
@@ -29,6 +32,7 @@ class Plan:
     warnings: tuple[Problem, ...] = ()
     unchecked: tuple[str, ...] = ()
     price_per_hour: Decimal | None = None
+    task: FrontendTask | None = None
 
 
 def make_plan(session: Session, config: TaskConfig, priced: bool = False) -> Plan:

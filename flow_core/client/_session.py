@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flow_core.faces import Provider
+    from flow_core.faces import Frontend, Provider, ResultStore, SecretStore
     from flow_core.journal import Journal
     from flow_core.plugins import Catalog
     from flow_core.plugins._host import Host
@@ -34,6 +34,8 @@ class Session:
         self.cwd = Path.cwd() if cwd is None else cwd
         self._overrides = overrides
         self._providers: dict[str, Provider] = {}
+        self._frontends: dict[str, Frontend] = {}
+        self._result_stores: dict[str, ResultStore] = {}
 
     @cached_property
     def settings(self) -> Settings:
@@ -82,13 +84,41 @@ class Session:
             self._providers[chosen.name] = open_provider(self.catalog, self.host, chosen, self._credentials())
         return self._providers[chosen.name]
 
+    def frontend(self, name: str) -> Frontend:
+        """Return the opened frontend ``name``."""
+        if name not in self._frontends:
+            from flow_core.faces import open_frontend
+
+            self._frontends[name] = open_frontend(self.catalog, name, self._credentials(), self.environ)
+        return self._frontends[name]
+
+    def result_store(self, name: str) -> ResultStore:
+        """Return the opened result store that the settings call ``name``. Raises NotFoundError when none is."""
+        if name not in self._result_stores:
+            from flow_core.faces import open_result_store
+
+            profile = self.settings.result_store(name)
+            self._result_stores[name] = open_result_store(self.catalog, profile, self._credentials())
+        return self._result_stores[name]
+
     @cached_property
     def secret_stores(self) -> Sequence[Store]:
-        """The stores that are asked for a secret, in order."""
+        """The stores that are asked for a secret, in order; those of plugins come last and are opened when asked."""
         from flow_core.secrets import standard_stores
         from flow_core.settings import paths
 
-        return standard_stores(paths(self.environ).config_dir, environ=self.environ)
+        own = standard_stores(paths(self.environ).config_dir, environ=self.environ)
+        return (*own, *map(self._secret_plugin, sorted(self.catalog.plugins("secret store"))))
+
+    def _secret_plugin(self, name: str) -> Store:
+        from flow_core.client._secret_plugin import SecretPlugin
+
+        def open_store() -> SecretStore:
+            from flow_core.faces import open_secret_store
+
+            return open_secret_store(self.catalog, name, self._credentials(), self.environ)
+
+        return SecretPlugin(str(self.catalog.plugin("secret store", name)), open_store)
 
     def _credentials(self) -> Credentials:
         from flow_core.secrets import Credentials, local_stores

@@ -101,6 +101,7 @@ def settle(session: Session, plan: Plan, submission: Submission, error: FlowErro
 def make_submission(session: Session, plan: Plan, task_id: str, secrets: Mapping[str, str]) -> Submission:
     """Return the provider's order for a plan, under a request id of its own."""
     from flow_core.bundle import build
+    from flow_core.client._frontends import rank_environments
 
     request_id, now = new_request_id(), time.time()
     bundle = build(
@@ -113,6 +114,8 @@ def make_submission(session: Session, plan: Plan, task_id: str, secrets: Mapping
         cwd=session.cwd,
         created_at=now,
         depends_on=_dependencies(session, plan),
+        files=plan.task.files if plan.task else {},
+        rank_env=rank_environments(session, plan.task, plan.config),
     )
     return Submission(
         request_id=request_id,

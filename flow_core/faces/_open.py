@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flow_core.errors import FlowError, PluginError
 
 if TYPE_CHECKING:
+    from flow_core.faces._frontend import Frontend
     from flow_core.faces._provider import Provider
+    from flow_core.faces._result_store import ResultStore
+    from flow_core.faces._secret_store import SecretStore
     from flow_core.plugins import Catalog, Plugin
     from flow_core.plugins._host import Host
+    from flow_core.plugins._scope import Scope
     from flow_core.secrets import Credentials
     from flow_core.settings import Profile
 
@@ -17,30 +22,54 @@ if TYPE_CHECKING:
 def open_provider(catalog: Catalog, host: Host, profile: Profile, credentials: Credentials) -> Provider:
     """Open the provider of ``profile``. Raises NotFoundError, PluginError, or ConfigError for its settings."""
     from flow_core.faces._provider import Provider
-    from flow_core.hookspecs import PROVIDER_SPECS
-    from flow_core.plugins._scope import Scope
 
     plugin = catalog.plugin("provider", profile.provider)
+    scope = _open(plugin, profile, credentials, host.wrappers(profile.provider, profile.name))
+    return Provider(scope, profile.provider, profile.name)
+
+
+def open_result_store(catalog: Catalog, profile: Profile, credentials: Credentials) -> ResultStore:
+    """Open the result store of ``profile``, one of the ``result_stores`` of the settings."""
+    from flow_core.faces._result_store import ResultStore
+
+    return ResultStore(_open(catalog.plugin("result store", profile.provider), profile, credentials))
+
+
+def open_frontend(catalog: Catalog, name: str, credentials: Credentials, environ: Mapping[str, str]) -> Frontend:
+    """Open the frontend ``name``; what its settings name as their variables is read from ``environ``."""
+    from flow_core.faces._frontend import Frontend
+
+    plugin = catalog.plugin("frontend", name)
+    return Frontend(_open(plugin, _own_profile(plugin, environ), credentials))
+
+
+def open_secret_store(catalog: Catalog, name: str, credentials: Credentials, environ: Mapping[str, str]) -> SecretStore:
+    """Open the secret store ``name``; its settings are those of ``environ``, as a frontend's are."""
+    from flow_core.faces._secret_store import SecretStore
+
+    plugin = catalog.plugin("secret store", name)
+    return SecretStore(_open(plugin, _own_profile(plugin, environ), credentials))
+
+
+def _open(
+    plugin: Plugin, profile: Profile, credentials: Credentials, wrappers: Mapping[str, object] | None = None
+) -> Scope:
+    from flow_core.hookspecs import SPECS, missing_hooks
+    from flow_core.plugins._scope import Scope
+
     instance, settings = instantiate(plugin, profile, credentials)
     scope = Scope(
         plugin.name,
         instance,
-        PROVIDER_SPECS,
-        wrappers=host.wrappers(profile.provider, profile.name),
+        SPECS[plugin.kind],
+        wrappers=wrappers,
         label=str(plugin),
         distribution=plugin.distribution,
         thread_safe=bool(getattr(settings, "thread_safe", False)),
     )
-    for hook in ("submit", "find", "status", "cancel"):
-        _required(scope, plugin, f"flow_provision_{hook}")
-    if "flow_logs_read" not in scope.supports:
-        _required(scope, plugin, "flow_node_access")
-    return Provider(scope, profile.provider, profile.name)
-
-
-def _required(scope: Any, plugin: Plugin, hook: str) -> None:
-    if hook not in scope.supports:
-        raise PluginError(f"{plugin} lacks the required hook {hook}", distribution=plugin.distribution)
+    if missing := missing_hooks(plugin.kind, scope.supports):
+        raise PluginError(f"{plugin} lacks the required {', '.join(missing)}", distribution=plugin.distribution)
+    return scope
 
 
 def instantiate(plugin: Plugin, profile: Profile, credentials: Credentials) -> tuple[object, object]:
@@ -60,3 +89,23 @@ def instantiate(plugin: Plugin, profile: Profile, credentials: Credentials) -> t
         raise PluginError(
             f"{plugin} could not be opened: {type(error).__name__}: {error}", distribution=plugin.distribution
         ) from error
+
+
+def _own_profile(plugin: Plugin, environ: Mapping[str, str]) -> Profile:
+    """Return the profile of a plugin without a section in the settings: fields that name a variable take its value."""
+    import attrs
+
+    from flow_core.settings import Origin, Profile, Text
+
+    settings_class = getattr(plugin.load(), "Settings", None)
+    fields = attrs.fields(settings_class) if settings_class is not None and attrs.has(settings_class) else ()
+    variables = {field.alias: field.metadata["env"] for field in fields if field.metadata.get("env")}
+    plain = {field.alias for field in fields if not field.metadata.get("secret")}
+    given = {name: variable for name, variable in variables.items() if name in plain and environ.get(variable)}
+    return Profile(
+        plugin.name,
+        plugin.name,
+        values={name: Text(environ[variable]) for name, variable in given.items()},
+        origins={name: Origin("environment", name=variable) for name, variable in given.items()},
+        environ=environ,
+    )

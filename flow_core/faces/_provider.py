@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from flow_core.errors import FlowError
+from flow_core.faces._face import Face
 from flow_core.types import (
     Identity,
     LogChunk,
@@ -30,8 +30,6 @@ from flow_core.types import (
 if TYPE_CHECKING:
     from flow_core.plugins._scope import Scope
     from flow_core.types import AuthField
-
-T = TypeVar("T")
 
 _BOUNDS = {
     "flow_auth_check": 15.0,
@@ -62,18 +60,15 @@ _BOUNDS = {
 """Hook -> seconds after which its caller gets a TransientError; the call itself goes on in its thread."""
 
 
-class Provider:
+class Provider(Face):
     """One opened provider. Every method raises CapabilityError before anything happens when its hook is missing."""
 
+    bounds = _BOUNDS
+
     def __init__(self, scope: Scope, provider: str, profile: str) -> None:
-        self._scope = scope
+        super().__init__(scope)
         self.provider = provider
         self.profile = profile
-
-    @property
-    def supports(self) -> frozenset[str]:
-        """The hooks that this provider implements."""
-        return self._scope.supports
 
     @cached_property
     def facts(self) -> ProviderFacts:
@@ -82,28 +77,8 @@ class Provider:
             return ProviderFacts()
         return self._typed("flow_provider_facts", self._scope.call("flow_provider_facts"), ProviderFacts)
 
-    def _call(self, hook: str, **arguments: Any) -> Any:
-        self._scope.require(hook)
-        if self.facts.prompt or hook not in _BOUNDS:
-            return self._scope.call(hook, **arguments)
-        from flow_core.waiting import bounded
-
-        return bounded(lambda: self._scope.call(hook, **arguments), _BOUNDS[hook], f"{self._scope.label} in {hook}")
-
-    def _typed(self, hook: str, answer: object, kind: type[T]) -> T:
-        if not isinstance(answer, kind):
-            raise self._scope.wrong_answer(hook, answer, kind.__name__)
-        return answer
-
-    def _mapped(self, hook: str, answer: object) -> dict[Any, Any]:
-        if not isinstance(answer, Mapping):
-            raise self._scope.wrong_answer(hook, answer, "a mapping")
-        return dict(answer)
-
-    def _listed(self, hook: str, answer: object, kind: type[T]) -> list[T]:
-        if not isinstance(answer, Iterable) or isinstance(answer, (str, bytes, Mapping)):
-            raise self._scope.wrong_answer(hook, answer, f"a sequence of {kind.__name__}")
-        return [self._typed(hook, item, kind) for item in answer]
+    def _is_prompt(self) -> bool:
+        return self.facts.prompt
 
     def auth_check(self) -> Identity:
         """Say whom the credentials stand for."""
@@ -141,7 +116,9 @@ class Provider:
         """Report on many tasks; a reference the provider does not know is absent."""
         hook = "flow_provision_status"
         answer = self._mapped(hook, self._call(hook, refs=tuple(refs)))
-        return {self._typed(hook, ref, TaskRef): self._typed(hook, report, TaskReport) for ref, report in answer.items()}
+        return {
+            self._typed(hook, ref, TaskRef): self._typed(hook, report, TaskReport) for ref, report in answer.items()
+        }
 
     def cancel(self, ref: TaskRef, grace_seconds: float) -> bool:
         """End a task; False when it had ended."""
@@ -209,16 +186,3 @@ class Provider:
     def delete_volume(self, id: str) -> bool:  # noqa: A002 - the contract's word
         """Delete a volume and what is in it; True when it was there."""
         return self._typed("flow_volume_delete", self._call("flow_volume_delete", id=id), bool)
-
-    def _stream(self, hook: str, items: Iterable[object], kind: type[T]) -> Iterator[T]:
-        """Guard a stream: it fails while it is read, after every wrapper has returned."""
-        try:
-            for item in items:
-                yield self._typed(hook, item, kind)
-        except FlowError:
-            raise
-        except Exception as error:
-            raise self._scope.translate(hook, error) from error
-        finally:
-            close: Callable[[], None] = getattr(items, "close", lambda: None)
-            close()

@@ -5,6 +5,7 @@ names, arguments and results, pluggy checks them again when the plugin is opened
 what the provider can do. Parameters are passed by keyword; an implementation may leave out those it does not need.
 """
 
+from flow_core.hookspecs._kinds import PROVIDER_SPECS, REQUIRED, SPECS, missing_hooks
 from flow_core.hookspecs._markers import hookimpl, hookspec
 from flow_core.hookspecs.auth import AuthHooks
 from flow_core.hookspecs.files import FileHooks
@@ -18,11 +19,10 @@ from flow_core.hookspecs.secret_stores import SecretHooks
 from flow_core.hookspecs.shell import ShellHooks
 from flow_core.hookspecs.volumes import VolumeHooks
 
-PROVIDER_SPECS = (AuthHooks, ProvisionHooks, ResourceHooks, NodeHooks, LogHooks, ShellHooks, FileHooks, VolumeHooks)
-"""What a provider (entry-point group ``flow.providers``) may implement."""
-
 __all__ = [
     "PROVIDER_SPECS",
+    "REQUIRED",
+    "SPECS",
     "AuthHooks",
     "FileHooks",
     "FrontendHooks",
@@ -37,4 +37,5 @@ __all__ = [
     "VolumeHooks",
     "hookimpl",
     "hookspec",
+    "missing_hooks",
 ]

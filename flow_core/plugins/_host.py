@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import ConfigError, FlowError, PluginError, PolicyError
-from flow_core.plugins._discover import Catalog
+from flow_core.plugins._discover import Catalog, Plugin
 
 if TYPE_CHECKING:
     from flow_core.plugins._scope import Scope
@@ -37,8 +37,7 @@ class Host:
 
         plugin = self._catalog.plugin("host plugin", name)
         try:
-            loaded = plugin.load()
-            instance = loaded() if isinstance(loaded, type) else loaded
+            instance = _instance(plugin)
             return Scope(name, instance, (HostHooks,), label=str(plugin), distribution=plugin.distribution, thread_safe=True)
         except PluginError as error:
             if plugin.distribution in self._required:
@@ -105,3 +104,13 @@ class Host:
             except ConfigError as error:
                 raise PolicyError(f"{scope.label} made the task invalid: {error.message}", error.hint) from error
         return config
+
+
+def _instance(plugin: Plugin) -> object:
+    loaded = plugin.load()
+    try:
+        return loaded() if isinstance(loaded, type) else loaded
+    except Exception as error:
+        raise PluginError(
+            f"{plugin} could not be opened: {type(error).__name__}: {error}", distribution=plugin.distribution
+        ) from error

@@ -13,8 +13,6 @@ from flow_core.errors import PluginError
 if TYPE_CHECKING:
     from flow_core.plugins import Plugin
 
-_REQUIRED = ("flow_provision_submit", "flow_provision_find", "flow_provision_status", "flow_provision_cancel")
-
 
 def main(kind: str, name: str) -> None:
     """Print what :func:`probe` finds, as the last line of stdout."""
@@ -59,15 +57,9 @@ def _hooks(plugin: Plugin, loaded: Any) -> list[str]:
 
 
 def _specs(kind: str) -> tuple[type, ...]:
-    from flow_core import hookspecs
+    from flow_core.hookspecs import SPECS
 
-    return {
-        "provider": hookspecs.PROVIDER_SPECS,
-        "frontend": (hookspecs.FrontendHooks,),
-        "result store": (hookspecs.ResultHooks,),
-        "secret store": (hookspecs.SecretHooks,),
-        "host plugin": (hookspecs.HostHooks,),
-    }[kind]
+    return SPECS[kind]
 
 
 def _meant(message: str, specs: tuple[type, ...]) -> str:
@@ -80,9 +72,7 @@ def _meant(message: str, specs: tuple[type, ...]) -> str:
 
 
 def _missing(plugin: Plugin, hooks: list[str]) -> str:
-    if plugin.kind != "provider":
-        return ""
-    missing = [hook for hook in _REQUIRED if hook not in hooks]
-    if not {"flow_node_access", "flow_logs_read"} & set(hooks):
-        missing.append("flow_node_access")
+    from flow_core.hookspecs import missing_hooks
+
+    missing = missing_hooks(plugin.kind, hooks)
     return f"lacks the required {', '.join(missing)}" if missing else ""

@@ -49,6 +49,7 @@ class Bundle(NamedTuple):
     code: Doc
     env_pass: List[str]
     env: Dict[str, str]
+    rank_env: Dict[str, Doc]
     rank: Doc
     master: Doc
     node_ips: List[str]
@@ -88,6 +89,7 @@ def _bundle(doc: Doc) -> Bundle:
         code=doc.get("code") or {},
         env_pass=list(doc.get("env_pass") or ()),
         env={str(name): str(value) for name, value in (doc.get("env") or {}).items()},
+        rank_env=doc.get("rank_env") or {},
         rank=doc.get("rank") or {},
         master=doc.get("master") or {},
         node_ips=[str(ip) for ip in doc.get("node_ips") or ()],

@@ -97,10 +97,10 @@ class Ending:
         return self._members(rank)
 
     def _members(self, rank: Rank) -> List[int]:
-        found = set(tree.members(rank.tree()))
+        found = tree.members(rank.tree())
         if rank.end is not None and rank.orphans_come_here:
-            found.update(self._orphans(rank))
-        return list(found)
+            found += [pid for pid in self._orphans(rank) if pid not in found]
+        return found
 
     def _orphans(self, rank: Rank) -> List[int]:
         """Orphans of this rank that were given to us; also those that nothing marks any more, if no other rank runs."""

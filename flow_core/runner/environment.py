@@ -23,6 +23,7 @@ def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Pla
     """Everything a rank finds in its environment, and nothing else."""
     env = {"PATH": _PATH}
     env.update((name, os.environ[name]) for name in bundle.env_pass if name in os.environ)
+    env.update((str(name), str(value)) for name, value in (bundle.rank_env.get(str(rank)) or {}).items())
     env.update(bundle.env)
     env.update(_secrets(folder, bundle))
     if "HOME" not in env:

@@ -43,7 +43,7 @@ def is_unmarked(pid: int) -> bool:
 
 
 def members(tree: Root) -> List[int]:
-    """The processes of the tree that run, without its watcher and this process."""
+    """The processes of the tree that run, parents before children, without its watcher and this process."""
     rows = process.table()
     keep = {os.getpid(), os.getppid(), tree.watcher, 1}
     mine: Set[int] = {pid for pid, row in rows.items() if pid not in keep and owns(tree, pid, row)}
@@ -57,7 +57,8 @@ def members(tree: Root) -> List[int]:
         new = [pid for pid in by_parent.get(heads.pop(), ()) if pid not in mine and pid not in keep]
         mine.update(new)
         heads.extend(new)
-    return [pid for pid in mine if rows[pid].state not in "ZX"]
+    # Oldest first: a shell whose child is signalled before itself would go on with its next line.
+    return sorted((pid for pid in mine if rows[pid].state not in "ZX"), key=lambda pid: (rows[pid].started, pid))
 
 
 def send(pids: List[int], number: int) -> None:

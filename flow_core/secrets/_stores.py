@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from flow_core.errors import ConfigError, StateError, TransientError
+from flow_core.errors import ConfigError, FlowError, StateError, TransientError
 from flow_core.secrets._private_file import locked, write_private
 from flow_core.secrets._secret import Secret
 from flow_core.waiting import bounded
@@ -200,9 +200,21 @@ def standard_stores(
 
 
 def find(name: str, stores: Iterable[Store]) -> Secret | None:
-    """Return the first store's answer for ``name``, None when none has it."""
+    """Return the first store's answer for ``name``, None when none has it.
+
+    A store that cannot be asked is passed over; when no other has the secret, what it raised first is raised.
+    """
     _check(name)
-    return next((found for store in stores if (found := store.get(name)) is not None), None)
+    failed: FlowError | None = None
+    for store in stores:
+        try:
+            if (found := store.get(name)) is not None:
+                return found
+        except FlowError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
+    return None
 
 
 def set_(name: str, value: str, stores: Iterable[Store]) -> str:

@@ -78,7 +78,7 @@ class ShellContract(Contract):
         bench.end(task)
 
 
-def reachable(bench: Bench, running: Task) -> bool:
+def reachable(bench: Bench, task: Task) -> bool:
     """Say whether core can reach the task's nodes by itself."""
     try:
         return any(node.kind != "none" for node in bench.provider.node_access(bench.ref(task)))

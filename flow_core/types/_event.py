@@ -64,13 +64,16 @@ class DoctorCheck:
 class FrontendTask:
     """A config that a frontend read: ``positions`` maps config paths to (line, column), ``notes`` says what became of each word.
 
-    ``files`` (relative path -> bytes) ride to the node: stand-in commands and the like.
+    ``files`` (relative path -> bytes) ride to the node, into the folder ``$FLOW_TASK_DIR/files``: stand-in commands and
+    the like. Core fills in ``source``, the file that was read, and ``frontend``, by whom; empty for a plain task file.
     """
 
     config: TaskConfig
     positions: Mapping[str, tuple[int, int]] = EMPTY
     notes: tuple[Problem, ...] = ()
     files: Mapping[str, bytes] = EMPTY
+    source: str = ""
+    frontend: str = ""
 
 
 @attrs.frozen

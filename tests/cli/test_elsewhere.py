@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from flow_core.cli._answers import ANSWERS
 from flow_core.cli._catalog import COMMANDS
@@ -25,7 +25,7 @@ def _valid(answer: Answer) -> Answer:
     known = answers()
     for line in answer.out.splitlines():
         envelope = json.loads(line)
-        Draft202012Validator(known[envelope["schema"]]).validate(envelope)  # type: ignore[arg-type]
+        Draft202012Validator(known[envelope["schema"]]).validate(envelope)
     assert answer.out
     return answer
 

@@ -23,32 +23,49 @@ def test_a_signal_is_raised_at_once(number: int) -> None:
 
 
 def test_a_signal_waits_for_the_end_of_what_holds_it_back() -> None:
-    done = []
-    with Interrupts() as interrupts, pytest.raises(Interrupted):
+    done: list[str] = []
+
+    def work() -> None:
         with interrupts.held():
             _send()
             done.append("step")
         done.append("next")
+
+    with Interrupts() as interrupts, pytest.raises(Interrupted):
+        work()
     assert done == ["step"]
 
 
 def test_a_second_signal_does_not_wait() -> None:
-    done = []
-    with Interrupts() as interrupts, pytest.raises(Interrupted), interrupts.held():
-        _send()
-        done.append("first")
-        _send()
-        done.append("second")
+    done: list[str] = []
+
+    def work() -> None:
+        with interrupts.held():
+            _send()
+            done.append("first")
+            _send()
+            done.append("second")
+
+    with Interrupts() as interrupts, pytest.raises(Interrupted):
+        work()
     assert done == ["first"]
 
 
 def test_what_the_step_itself_raises_comes_first() -> None:
-    with Interrupts() as interrupts:
-        with pytest.raises(ValueError, match="mine"), interrupts.held():
+    def work() -> None:
+        with interrupts.held():
             _send()
             raise ValueError("mine")
-        with pytest.raises(Interrupted), interrupts.held():
+
+    def nothing() -> None:
+        with interrupts.held():
             pass
+
+    with Interrupts() as interrupts:
+        with pytest.raises(ValueError, match="mine"):
+            work()
+        with pytest.raises(Interrupted):
+            nothing()
 
 
 def test_the_former_handlers_are_back_afterwards() -> None:

@@ -77,7 +77,7 @@ def test_json_is_one_envelope_with_every_chunk(flow: Program, task: str) -> None
     assert answer.envelope["schema"] == "flow.logs/1"
     out = [chunk for chunk in answer.data if chunk["stream"] == "stdout"]
     assert "".join(chunk["text"] for chunk in out) == "one\ntwo\nthree\n"
-    assert [chunk["offset"] for chunk in out][0] == 0
+    assert out[0]["offset"] == 0
     assert sum(chunk["size"] for chunk in out) == 14
 
 

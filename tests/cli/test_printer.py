@@ -104,3 +104,8 @@ def test_a_time_stands_before_each_line_in_the_same_width(time: float | None, pr
 def test_a_line_has_the_time_of_its_first_byte() -> None:
     chunks = [LogChunk(1, 0, "stdout", 0, b"begun ", 1000.0), LogChunk(1, 0, "stdout", 6, b"ended\n", 2000.0)]
     assert _printed(chunks, times=True)[0] == b"1970-01-01T00:16:40.000Z begun ended\n"
+
+
+def test_bytes_that_are_known_to_be_lost_are_said(capfd: pytest.CaptureFixture[str]) -> None:
+    _printed([LogChunk(1, 0, "stdout", 500, b"rest\n", gap=400)])
+    assert capfd.readouterr().err == "flow: warning: 400 bytes of stdout (node 0) are lost before this\n"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Program
+    from conftest import Program, Site
 
 
 def test_stdout_is_the_tasks_byte_for_byte_and_stderr_has_flows_lines_too(flow: Program) -> None:
@@ -137,9 +137,9 @@ def test_a_verbose_dry_run_shows_the_config(flow: Program) -> None:
     assert "\nconfig\n  command: 'true'\n  env:\n    A: '1'\n" in answer.out
 
 
-def test_a_dry_run_shows_what_the_provider_would_send_with_secrets_masked(flow: Program, site: object) -> None:
+def test_a_dry_run_shows_what_the_provider_would_send_with_secrets_masked(flow: Program, site: Site) -> None:
     pytest.importorskip("flow_local")
-    site.install(  # type: ignore[attr-defined]
+    site.install(
         "flow-preview",
         {"flow.providers": {"preview": "preview_plugin:Preview"}},
         {
@@ -172,8 +172,8 @@ def test_a_reader_that_goes_away_leaves_the_task_running(flow: Program) -> None:
     assert flow("status", "talker", "--json").data[0]["status"] == "running"
 
 
-def test_a_warning_of_the_check_goes_to_stderr(flow: Program, site: object) -> None:
-    site.install(  # type: ignore[attr-defined]
+def test_a_warning_of_the_check_goes_to_stderr(flow: Program, site: Site) -> None:
+    site.install(
         "flow-warns",
         {"flow.providers": {"warns": "warns_plugin:Warns"}},
         {
@@ -214,3 +214,23 @@ def test_an_answer_is_one_line_of_json(flow: Program) -> None:
     out = flow("run", "-d", "--json", "true").out
     assert out.count("\n") == 1
     assert json.loads(out)["error"] is None
+
+
+def test_a_secret_that_is_too_short_to_be_masked_is_said(flow: Program) -> None:
+    answer = flow("run", "--secret", "PIN", "true", PIN="1234")
+    assert "flow: warning: too short to be masked in the output: PIN" in answer.err.splitlines()
+
+
+def test_retries_that_need_a_client_are_said(flow: Program, site: Site) -> None:
+    source = """
+        from flow_local import LocalProvider
+        from flow_core import ProviderFacts, hookimpl
+
+        class Plain(LocalProvider):
+            @hookimpl
+            def flow_provider_facts(self):
+                return ProviderFacts(shares_client_files=True, prompt=True)
+    """
+    site.install("flow-plain", {"flow.providers": {"plain": "plain_plugin:Plain"}}, {"plain_plugin": source})
+    answer = flow("run", "-d", "--provider", "plain", "--retries", "1", "true")
+    assert answer.err == "flow: plain does not retry by itself: retries happen while a flow command runs\n"

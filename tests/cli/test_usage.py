@@ -57,14 +57,14 @@ def test_json_behind_the_dashes_belongs_to_the_command(here: Here) -> None:
 def test_nothing_at_all_shows_the_help(here: Here) -> None:
     answer = here()
     assert answer.status == 0
-    assert answer.out.startswith("Usage: flow [OPTIONS] [COMMAND]")
+    assert answer.out.startswith("Usage: flow [OPTIONS] ")
     assert answer.err == ""
 
 
 @pytest.mark.parametrize("group", ["volume", "config", "plugins", "secret"])
 def test_a_group_alone_shows_its_help(here: Here, group: str) -> None:
     answer = here(group)
-    assert (answer.status, answer.out.splitlines()[0]) == (0, f"Usage: flow {group} [OPTIONS] [COMMAND] [ARGS]...")
+    assert (answer.status, answer.out.partition(" [")[0]) == (0, f"Usage: flow {group}")
 
 
 def test_a_problem_of_a_task_is_told_once_per_place_with_the_mend(here: Here) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flow_core.client import Flow
 from flow_core.plugins._scope import Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.fixture

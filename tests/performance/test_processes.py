@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from flow_core.client import Flow, Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TASKS = 4
 WINDOW = 2.5  # seconds in which wake-ups are counted; a look every 50 ms would be 50 of them

@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flow_core.client import Flow
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = frozenset({"requests", "structlog", "cattrs", "sqlite3", "asyncio", "yaml", "rich", "cloudpickle", "psutil"})
 PLUGINS = 20

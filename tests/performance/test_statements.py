@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,11 +14,15 @@ from flow_core.client import Flow
 from flow_core.journal import Journal, NewSubmission, NewTask, _file
 from flow_core.types import TaskReport, new_task_id
 
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
 Act = Callable[[], object]
 
 
-def fill(count: int) -> None:
-    """Record so many tasks that have ended."""
+def fill(count: int, state: str = "succeeded") -> None:
+    """Record so many tasks in this state."""
     names = [new_task_id() for _ in range(count)]
     journal: Journal = Flow().session.journal
     now = time.time()
@@ -29,7 +32,7 @@ def fill(count: int) -> None:
     )
     journal.mark_calling(*(f"r-{name}" for name in names))
     journal.mark_accepted_all({f"r-{name}": f"local@local:r-{name}" for name in names})
-    journal.apply_all({name: TaskReport("succeeded", observed_at=now) for name in names})
+    journal.apply_all({name: TaskReport(state, observed_at=now) for name in names})
     journal.close()
 
 
@@ -46,6 +49,28 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(_file, "_connect", traced)
     return seen
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return a counter whose ``steps`` grows with the instructions that SQLite executes (sqlite.org/opcode.html)."""
+    counted: Counter[str] = Counter()
+    connect = _file._connect
+
+    def counting(path: Path) -> sqlite3.Connection:
+        database = connect(path)
+        database.set_progress_handler(lambda: counted.update(steps=10), 10)
+        return database
+
+    monkeypatch.setattr(_file, "_connect", counting)
+    return counted
+
+
+def work(steps: Counter[str], act: Act) -> int:
+    """Return how many instructions ``act`` takes."""
+    steps.clear()
+    act()
+    return steps["steps"]
 
 
 def count(statements: list[str], act: Act) -> int:
@@ -93,14 +118,23 @@ def test_a_submission_is_three_transactions_and_its_end_one(statements: list[str
 
 
 @pytest.mark.usefixtures("home")
-def test_waiting_for_a_task_that_has_ended_reads_no_other_task(statements: list[str]) -> None:
+def test_a_status_does_as_much_work_with_two_thousand_tasks_as_with_fifty(
+    steps: Counter[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    fill(50)
+    few = work(steps, lambda: run(["status"]))
+    fill(2000)
+    assert work(steps, lambda: run(["status"])) < 1.5 * few
+    assert capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.xfail(strict=True, reason="a refresh of one task reads all that are live")
+def test_waiting_for_a_task_does_as_much_work_with_five_hundred_live_tasks_as_with_ten(steps: Counter[str]) -> None:
     flow = Flow()
-    ended = flow.submit("true")
-    ended.wait()
-    alone = count(statements, ended.wait)
-    live = [flow.submit("sleep 30") for _ in range(5)]
-    try:
-        assert count(statements, ended.wait) == alone
-    finally:
-        for task in live:
-            task.cancel(0)
+    fill(10, "running")
+    task = flow.submit("true")
+    few = work(steps, task.wait)
+    fill(490, "running")
+    task = flow.submit("true")
+    assert work(steps, task.wait) < 1.5 * few

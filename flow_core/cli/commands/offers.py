@@ -27,7 +27,7 @@ def command(provider: str | None, gpu: str | None, region: str | None, spot: boo
     if as_json:
         emit(found)
     else:
-        show(HEADER, map(_line, found))
+        show(HEADER, map(_line, found), empty="no offer fits")
 
 
 def _resources(gpu: str | None) -> Resources:

@@ -26,6 +26,17 @@ class RunCommand(click.Command):
             args = [*args[:start], *words[1:], words[0]]
         return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what is Flow's and what is the task's under headings of their own."""
+        keys = {flag.key for flag in flags()}
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], "What the task is and needs": []}
+        for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)) is not None:
+                sections["What the task is and needs" if parameter.name in keys else "Options"].append(record)
+        for title, rows in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
     def _words(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Return what is left of ``args`` when the options before it are taken away."""
         found, _, _ = self.make_parser(ctx).parse_args(list(args))

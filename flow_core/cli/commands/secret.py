@@ -43,7 +43,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         emit([{"name": name, "store": store} for name, store in found.items()])
     else:
-        show(HEADER, found.items())
+        show(HEADER, found.items(), empty="no secrets; flow secret set NAME keeps one")
 
 
 @command.command("delete")

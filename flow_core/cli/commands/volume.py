@@ -50,7 +50,7 @@ def list_(provider: str | None, as_json: bool) -> None:
     if as_json:
         emit(found)
     else:
-        show(HEADER, map(_line, found))
+        show(HEADER, map(_line, found), empty="no volumes; flow volume create NAME makes one")
 
 
 @command.command("show")
