@@ -36,7 +36,8 @@ class Tasks(Database):
 
         ConflictError when several ids begin so, NotFoundError (with the nearest name) when nothing fits.
         """
-        return self._read(lambda db: _named(db, word) or _begins(db, word))
+        printable = word.encode("utf-8", "replace").decode()  # an argument may hold bytes that are no text
+        return self._read(lambda db: _named(db, printable) or _begins(db, printable))
 
     def tasks(
         self,

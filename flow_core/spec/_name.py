@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 _SCRIPT = re.compile(r"\.(py|sh|bash|zsh|pl|rb|js|ts|r|jl|lua)$", re.IGNORECASE)
 _RUNS_SCRIPTS = re.compile(
     r"(python|pypy)[0-9.]*|(ba|z|da|k)?sh|node|deno|bun|ruby|perl|Rscript|julia|lua|uv|uvx|poetry|pixi|conda|"
-    r"torchrun|accelerate|deepspeed|mpirun|mpiexec|srun|xvfb-run"
+    r"torchrun|accelerate|deepspeed|mpirun|mpiexec|xvfb-run"
+)
+_SEPARATORS = ";\n|&(){}"
+_TOKENS = re.compile(
+    r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|[;\n|&(){}]|[^;\n|&(){}'"\\]+|['"\\]""",
+    re.DOTALL,
 )
 _BEFORE = frozenset({"env", "exec", "nohup", "time", "nice", "sudo", "command", "then", "do", "!"})
 _SETTING_UP = frozenset(
@@ -51,14 +56,19 @@ def default_name(command: str | Sequence[str] | None) -> str:
 
 
 def _steps(command: str) -> list[list[str]]:
-    parts = re.split(r"&&|\|\||[;\n|&(){}]", command)
+    parts = [""]
+    for token in _TOKENS.findall(command):
+        if token[0] in _SEPARATORS:
+            parts.append("")
+        else:
+            parts[-1] += token
     return [_words(part) for part in parts if part.strip() and not part.lstrip().startswith("#")]
 
 
 def _words(part: str) -> list[str]:
     try:
         return shlex.split(part)
-    except ValueError:  # the split cut through quotes
+    except ValueError:  # a quote that does not end
         return part.split()
 
 

@@ -176,3 +176,8 @@ def test_opening_an_existing_journal_runs_two_statements(path, monkeypatch):
         second.counts()
     assert len(statements) == 3
     assert [text for text in statements if "PRAGMA" in text] == ["PRAGMA user_version", "PRAGMA synchronous = NORMAL"]
+
+
+def test_a_word_that_is_no_text_names_no_task(journal: Journal) -> None:
+    with pytest.raises(NotFoundError):
+        journal.find("a\udcff")

@@ -50,3 +50,8 @@ def test_the_name_is_the_one_a_person_expects(command: str | Sequence[str] | Non
 @given(st.one_of(st.text(), st.lists(st.text(), max_size=4)))
 def test_every_command_gets_a_name_that_may_be_used(command: str | list[str]) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,47}", default_name(command))
+
+
+def test_what_is_quoted_separates_no_steps() -> None:
+    assert default_name("trap 'echo bye; exit 9' TERM; python train.py") == "train"
+    assert default_name('echo "a; b" | tee log') == "echo"
