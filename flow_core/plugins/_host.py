@@ -45,6 +45,10 @@ class Host:
             warnings.warn(f"{error.message}; it is left out", stacklevel=2)
             return None
 
+    def answers(self, hook: str) -> bool:
+        """Say whether any host plugin implements ``hook``."""
+        return any(True for _ in self._each(hook))
+
     def _each(self, hook: str) -> Iterator[tuple[str, Scope]]:
         return ((name, scope) for name, scope in self.scopes.items() if hook in scope.supports)
 

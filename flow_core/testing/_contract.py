@@ -25,7 +25,8 @@ class Contract:
     ``provider``, ``result_store``, ``frontend``, ``secret_store`` or ``host_plugin`` names the installed plugin (its
     entry point) or is its class. ``settings`` are the profile's; ``{home}`` in a text is the test's own folder.
     ``known_limits`` maps the number of a scenario to the reason why the plugin cannot keep it: it must fail, and the
-    run fails when it passes. ``patience`` is how long a task may take, in seconds.
+    run fails when it passes. ``patience`` is how long a task may take, ``linger`` how long a provider's helpers may
+    live on after its last one, in seconds.
     """
 
     kind: ClassVar[str]
@@ -33,6 +34,7 @@ class Contract:
     settings: ClassVar[Mapping[str, object]] = {}
     known_limits: ClassVar[Mapping[str, str]] = {}
     patience: ClassVar[float] = 30.0
+    linger: ClassVar[float] = 10.0
     ground: ClassVar[Ground]
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -66,7 +68,7 @@ class Contract:
     @classmethod
     def teardown_class(cls) -> None:
         """Fail when the plugin left processes behind (scenario P60)."""
-        left = cls.ground.leave()
+        left = cls.ground.leave(cls.linger)
         if left:
             pytest.fail("left behind after the last test (P60): " + "; ".join(map(str, left)), pytrace=False)
 

@@ -103,7 +103,7 @@ def _open_before(plugin: Plugin, settings: Mapping[str, object]) -> None:
 
 
 _STAGES = {"import": _load, "open": _open, "use": _use}
-_BEGIN = {"import": _nothing, "open": _open_before, "use": _use}
+_BEGIN = {"import": _nothing, "open": _open_before, "use": _nothing}
 
 
 def _note(acts: list[str], event: str, details: tuple[Any, ...]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from pathlib import Path
 
 import click
 
@@ -12,16 +14,18 @@ from flow_core.cli._envelope import emit
 from flow_core.cli._group import Group
 from flow_core.cli._options import json_option
 from flow_core.cli._table import pairs, show
+from flow_core.cli._talk import say
 from flow_core.client import Flow
 from flow_core.errors import NotFoundError
 from flow_core.plugins import GROUPS, Catalog, Plugin
 
+_KINDS = ("provider", "frontend", "result-store", "secret-store", "command", "host")
 HEADER = ("KIND", "NAME", "DISTRIBUTION", "VERSION", "STATE", "SUMMARY")
 
 
 @click.group("plugins", cls=Group)
 def command() -> None:
-    """List, show and diagnose plugins."""
+    """List, show, diagnose and begin plugins."""
 
 
 @command.command("list")
@@ -47,6 +51,28 @@ def show_(name: str, as_json: bool) -> None:
         emit([{**_record(plugin), "hooks": _hooks(plugin)} for plugin in found])
     else:
         sys.stdout.write("\n".join(_detail(plugin) for plugin in found))
+
+
+@command.command("new")
+@click.argument("kind", type=click.Choice(_KINDS))
+@click.argument("name")
+@click.option("--path", type=click.Path(path_type=Path), help="The project's folder; without it flow-NAME here.")
+@json_option
+def new(kind: str, name: str, path: Path | None, as_json: bool) -> None:
+    """Begin a plugin: a whole project that passes the conformance kit as it is written.
+
+    \b
+      flow plugins new provider acme
+    """
+    from flow_core.plugins._scaffold import create
+
+    folder = path or Path(f"flow-{name}")
+    written = create(kind, name, folder)
+    if as_json:
+        emit({"path": folder, "files": [file.relative_to(folder) for file in written]})
+        return
+    sys.stdout.writelines(f"{file}\n" for file in written)
+    say(f"next: cd {shlex.quote(str(folder))} && pip install -e '.[test]' && pytest")
 
 
 @command.command("doctor")
