@@ -70,7 +70,8 @@ def _parameters(found: inspect.Signature) -> Iterator[str]:
 def _parameter(part: inspect.Parameter) -> str:
     stars = "*" if part.kind == part.VAR_POSITIONAL else "**" if part.kind == part.VAR_KEYWORD else ""
     kind = "" if part.annotation is part.empty else f": {part.annotation}"
-    default = "" if part.default is part.empty else f" = {part.default!r}"
+    shown = "..." if callable(part.default) else repr(part.default)
+    default = "" if part.default is part.empty else f" = {shown}"
     return f"{stars}{part.name}{kind}{default}"
 
 

@@ -186,9 +186,11 @@ class Flow:
     def create_volume(
         self, name: str, size_gb: int | None = None, provider: str | None = None, encrypted: bool = False
     ) -> Volume:
-        """Create a volume; ``size_gb`` counts 10**9 bytes. Raises ConflictError when the name is taken."""
+        """Create a volume; ``size_gb`` counts 10**9 bytes. Raises ConfigError for a bad name, ConflictError for a taken one."""
         face = self.provider(provider)
-        create_volume(self.session, face.profile, VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted))
+        wanted = VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted)
+        (spec,) = self.config("true", volumes=[wanted]).volumes
+        create_volume(self.session, face.profile, spec)
         return self.volume(name, face.profile)
 
     def delete_volume(self, name: str, provider: str | None = None) -> bool:

@@ -47,12 +47,15 @@ class Session:
     @cached_property
     def journal(self) -> Journal:
         """The journal of this state folder."""
-        from flow_core.client._rebuild import rebuild_when_damaged
         from flow_core.journal import Journal
         from flow_core.settings import paths
 
-        journal = Journal(paths(self.environ).state_dir / "journal.db")
-        rebuild_when_damaged(self, journal)
+        def refill(predecessor: str) -> None:
+            from flow_core.client._rebuild import rebuild
+
+            rebuild(self, journal, predecessor)
+
+        journal = Journal(paths(self.environ).state_dir / "journal.db", refill)
         return journal
 
     @cached_property

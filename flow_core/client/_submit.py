@@ -162,7 +162,13 @@ def create_volume(session: Session, profile: str, spec: VolumeSpec) -> str:
     """Create one volume and return its id."""
     request_id = new_request_id()
     session.journal.add_resource_intent(request_id, profile=profile, kind="volume")
-    volume = session.provider(profile).create_volume(spec, request_id)
+    try:
+        volume = session.provider(profile).create_volume(spec, request_id)
+    except (TransientError, ProviderError, PluginError):
+        raise  # it may be there all the same
+    except FlowError:
+        session.journal.forget_resource(request_id)
+        raise
     session.journal.mark_resource(request_id, "created", volume.id)
     session.host.event(Event("volume.created", time.time(), data={"profile": profile, "volume": volume.id}))
     return volume.id

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
 from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
-from flow_core.errors import NotFoundError, TaskFailed, TaskLostError, UnavailableError
+from flow_core.errors import FlowError, NotFoundError, TaskFailed, TaskLostError, UnavailableError
 from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskConfig, TaskRef, parse_ref
 
 if TYPE_CHECKING:
@@ -121,12 +121,19 @@ class Task:
 
     def wait_until(self, deadline: Callable[[], float | None], check: bool = False) -> int:
         """As :meth:`wait`, with a deadline (monotonic) that may move while it waits; it is looked at four times a second."""
-        if not self.is_final:
+        # Final by its exit record, it may still be tidied up: where that costs nothing, it is waited for.
+        if not self.is_final or self._is_near():
             self._until_told(deadline)
             self._until_final(deadline)
         if check and self._row.state != "succeeded":
             raise TaskFailed(f"{self.id} {self._row.state}: {self._row.reason}", task_exit_code=self._row.exit_code)
         return exit_status(self._row)
+
+    def _is_near(self) -> bool:
+        try:
+            return self._session.provider(self._row.profile).facts.prompt
+        except FlowError:  # it is no longer installed, or set up: the journal knows the end
+            return False
 
     def _until_told(self, deadline: Callable[[], float | None]) -> None:
         """Wait for the nodes to tell the end; they may answer so much late, and what is left is for polling."""

@@ -21,7 +21,7 @@ _RESERVED = frozenset({"core"})  # flow-core is this distribution
 
 @attrs.frozen
 class Kind:
-        """What differs between the kinds: the entry-point ``group``, the class's ``suffix`` and the ``summary``."""
+    """What differs between the kinds: the entry-point ``group``, the class's ``suffix`` and the ``summary``."""
 
     group: str
     suffix: str

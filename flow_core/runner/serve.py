@@ -89,6 +89,10 @@ class Server:
     def _tick(self) -> None:
         """What nothing wakes us for: hand-made control files, rings that were lost, a guardian that was killed."""
         self._node.loop.after(_TICK, self._tick)
+        if os.fstat(self._folder).st_nlink == 0:
+            # Somebody removed the whole root: there is nothing left to serve, and nowhere to write.
+            self._guardian.dismiss()
+            os._exit(1)
         if not self._known:
             return
         self._guardian.ensure()

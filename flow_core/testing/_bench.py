@@ -150,7 +150,9 @@ class Bench:
     def spawn(self, action: str, **arguments: Any) -> subprocess.Popen[bytes]:
         """Begin something in a new process."""
         argv = [sys.executable, "-m", "flow_core.testing._child", action, json.dumps(arguments)]
-        return subprocess.Popen(argv, cwd=self.work, env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
+        return subprocess.Popen(
+            argv, cwd=self.work, env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def answer(self, child: subprocess.Popen[bytes]) -> Any:
         """Wait for a process of :meth:`spawn` and return what it answered."""

@@ -29,7 +29,7 @@ class Contract:
     live on after its last one, in seconds.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset()
     settings: ClassVar[Mapping[str, object]] = {}
     known_limits: ClassVar[Mapping[str, str]] = {}
@@ -74,7 +74,7 @@ class Contract:
 
     @pytest.fixture
     def home(self, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A Flow home of this test's own; this process and those it starts use it, and see a class that was handed in."""
+        """A Flow home of this test's own, for this process and those it starts; they see a class that was handed in."""
         if self.subject() is None:
             pytest.skip("no plugin is named")
         home = self.ground.home()
@@ -88,10 +88,11 @@ class Contract:
     @pytest.fixture
     def profile(self, home: Path) -> Mapping[str, object]:
         """The settings of the plugin for this test; overridden where something has to be started for them."""
-        return filled(self.settings, home)
+        settings: Mapping[str, object] = filled(self.settings, home)
+        return settings
 
     @pytest.fixture
-    def plugin(self, home: Path) -> Plugin:
+    def plugin(self, home: Path) -> Plugin:  # noqa: ARG002 - it makes a class that was handed in visible
         """The installed plugin, not imported."""
         return Catalog({}).plugin(self.kind, self.plugin_name())
 

@@ -16,7 +16,7 @@ from flow_core.testing._contract import Contract
 from flow_core.testing._ground import processes
 from flow_core.types import OfferRequest, TaskRef, new_request_id
 
-_AWKWARD = {"QUOTES": "it's \"two\" $HOME `id`", "EMPTY": "", "LINES": "a\nb\n", "WIDE": "ü€😀", "EQUALS": "a=b=c"}
+_AWKWARD = {"QUOTES": 'it\'s "two" $HOME `id`', "EMPTY": "", "LINES": "a\nb\n", "WIDE": "ü€😀", "EQUALS": "a=b=c"}
 
 
 class Surroundings(Contract):
@@ -69,7 +69,7 @@ class Surroundings(Contract):
         order = bench.order("sleep 60", secrets=["KIT_SECRET"])
         ref = bench.provider.submit(order)
         bench.until(lambda: bench.report(ref).state == "running", "it never runs")
-        shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout  # noqa: S607
+        shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
         report = repr(bench.report(ref))
         bench.provider.cancel(ref, 0.0)
         bench.ended(ref)

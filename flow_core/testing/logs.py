@@ -34,7 +34,6 @@ def joined(chunks: list[LogChunk], stream: str, rank: int = 0) -> bytes:
 class LogContract(Contract):
     """Scenarios L01 to L20, for any provider: through its nodes or through ``flow_logs_read``."""
 
-    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset({"flow_logs_read", "flow_node_access"})
 
     def test_l01_every_byte_arrives_as_it_was_written(self, bench: Bench) -> None:

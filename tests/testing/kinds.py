@@ -59,7 +59,7 @@ class RightStore:
     @hookimpl
     def flow_result_list(self, prefix: str) -> Iterator[ResultInfo]:
         paths = self.root.iterdir() if self.root.is_dir() else iter(())
-        keys = [unquote(path.name) for path in paths if not path.name.startswith(".")]
+        keys = [unquote(path.name) for path in paths if path.is_file()]
         return (ResultInfo(key, self.path(key).stat().st_size) for key in keys if key.startswith(prefix))
 
     @hookimpl
@@ -174,19 +174,19 @@ class RightFrontend:
         return [FrontendTask(TaskConfig(command=(command, *arguments)), {"command": (1, 1)})]
 
     @hookimpl
-    def flow_frontend_environment(self, config: TaskConfig, rank: int) -> Mapping[str, str]:  # noqa: ARG002
+    def flow_frontend_environment(self, config: TaskConfig, rank: int) -> Mapping[str, str]:
         return {"ACME_RANK": str(rank)}
 
 
 class DetectsEverything(RightFrontend):
     @hookimpl
-    def flow_frontend_detect(self, source: str) -> float:  # noqa: ARG002
+    def flow_frontend_detect(self, source: str) -> float:
         return 0.9
 
 
 class DetectsNothing(RightFrontend):
     @hookimpl
-    def flow_frontend_detect(self, source: str) -> float:  # noqa: ARG002
+    def flow_frontend_detect(self, source: str) -> float:
         return 0.1
 
 
@@ -304,11 +304,11 @@ class Audit:
         self.path = path
 
     @hookimpl(wrapper=True)
-    def flow_provision_submit(self, submission: Submission) -> Generator[None, TaskRef, TaskRef]:  # noqa: ARG002
+    def flow_provision_submit(self, submission: Submission) -> Generator[None, TaskRef, TaskRef]:
         return (yield)
 
     @hookimpl(wrapper=True)
-    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> Generator[None, bool, bool]:  # noqa: ARG002
+    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> Generator[None, bool, bool]:
         return (yield)
 
 
@@ -320,17 +320,17 @@ class RightPolicy:
         str(event)
 
     @hookimpl
-    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:  # noqa: ARG002
+    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:
         return [Audit()]
 
     @hookimpl
-    def flow_task_config(self, config: TaskConfig, context: PolicyContext) -> TaskConfig | Refusal | None:  # noqa: ARG002
+    def flow_task_config(self, config: TaskConfig, context: PolicyContext) -> TaskConfig | Refusal | None:
         return Refusal("it costs too much") if float(context.price_per_hour or 0) > 100 else None
 
 
 class SwallowingAudit(Audit):
     @hookimpl(wrapper=True)
-    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> Generator[None, bool, bool]:  # noqa: ARG002
+    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> Generator[None, bool, bool]:
         try:
             return (yield)
         except NotFoundError:
@@ -339,27 +339,27 @@ class SwallowingAudit(Audit):
 
 class SwallowsErrors(RightPolicy):
     @hookimpl
-    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:  # noqa: ARG002
+    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:
         return [SwallowingAudit()]
 
 
 class ChangingAudit(Audit):
     @hookimpl(wrapper=True)
-    def flow_provision_submit(self, submission: Submission) -> Generator[None, TaskRef, TaskRef]:  # noqa: ARG002
+    def flow_provision_submit(self, submission: Submission) -> Generator[None, TaskRef, TaskRef]:
         yield
         return TaskRef("another")
 
 
 class ChangesAnswers(RightPolicy):
     @hookimpl
-    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:  # noqa: ARG002
+    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:
         return [ChangingAudit()]
 
 
 class TextAudit(Audit):
     @hookimpl(wrapper=True)
     def flow_logs_read(
-        self, ref: TaskRef, cursor: LogCursor, follow: bool  # noqa: ARG002
+        self, ref: TaskRef, cursor: LogCursor, follow: bool
     ) -> Generator[None, Iterator[LogChunk], Iterator[LogChunk]]:
         chunks = yield
         return (attrs.evolve(chunk, data=chunk.data.decode(errors="replace").encode()) for chunk in chunks)
@@ -367,7 +367,7 @@ class TextAudit(Audit):
 
 class ReadsStreamsAsText(RightPolicy):
     @hookimpl
-    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:  # noqa: ARG002
+    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:
         return [TextAudit()]
 
 
@@ -376,13 +376,13 @@ SHARED = Audit()
 
 class SharesItsWrapper(RightPolicy):
     @hookimpl
-    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:  # noqa: ARG002
+    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:
         return [SHARED]
 
 
 class RefusesWithoutReason(RightPolicy):
     @hookimpl
-    def flow_task_config(self, config: TaskConfig, context: PolicyContext) -> TaskConfig | Refusal | None:  # noqa: ARG002
+    def flow_task_config(self, config: TaskConfig, context: PolicyContext) -> TaskConfig | Refusal | None:
         return Refusal("") if float(context.price_per_hour or 0) > 100 else None
 
 
@@ -404,5 +404,5 @@ class WritingAudit(Audit):
 
 class WritesSecretsDown(RightPolicy):
     @hookimpl
-    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:  # noqa: ARG002
+    def flow_scope_wrappers(self, provider: str, profile: str) -> Sequence[object]:
         return [WritingAudit()]

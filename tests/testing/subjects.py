@@ -39,7 +39,12 @@ from flow_core.types import (
 )
 
 FACTS = ProviderFacts(
-    shares_client_files=True, multi_node=True, separate_streams=True, restarts_by_itself=True, min_poll_seconds=0.02, max_nodes=4
+    shares_client_files=True,
+    multi_node=True,
+    separate_streams=True,
+    restarts_by_itself=True,
+    min_poll_seconds=0.02,
+    max_nodes=4,
 )
 
 
@@ -80,7 +85,7 @@ class Base:
         return problems + [Problem("volumes", "NO_VOLUME", f"there is no volume {name}") for name in missing]
 
     @hookimpl
-    def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:  # noqa: ARG002
+    def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
         return [Offer("cpu", price_per_hour=Decimal(price)) for price in ("0.10", "0.20")]
 
     @hookimpl
@@ -136,7 +141,7 @@ class Base:
         return [Volume(name, name) for name in found]
 
     @hookimpl
-    def flow_volume_delete(self, id: str) -> bool:
+    def flow_volume_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
         return self.delete(id)
 
     def delete(self, name: str, in_use: bool = False) -> bool:
@@ -184,7 +189,7 @@ def changed(submission: Submission, **document: object) -> Submission:
 class UnsteadyFacts(Right):
     @hookimpl
     def flow_provider_facts(self) -> ProviderFacts:
-        return attrs.evolve(FACTS, settle_seconds=random.random() / 1000)  # noqa: S311
+        return attrs.evolve(FACTS, settle_seconds=random.random() / 1000)
 
 
 class WaitsInSubmit(Right):
@@ -199,7 +204,7 @@ class WaitsInSubmit(Right):
 class SubmitsTwice(Right):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
-        other = TaskRef("flow-" + "".join(random.choices("0123456789abcdef", k=26)))  # noqa: S311
+        other = TaskRef("flow-" + "".join(random.choices("0123456789abcdef", k=26)))
         with (self.root / "requests").open("a") if self.root.is_dir() else _made(self.root / "requests") as file:
             file.write(f"{submission.request_id} {other.id}\n")
         self.start(attrs.evolve(submission, request_id=other.id))
@@ -246,7 +251,7 @@ class ForgetsAfterRestart(Right):
 
 class FindMisses(Right):
     @hookimpl
-    def flow_provision_find(self, request_ids: Sequence[str]) -> Mapping[str, Sequence[TaskRef]]:  # noqa: ARG002
+    def flow_provision_find(self, request_ids: Sequence[str]) -> Mapping[str, Sequence[TaskRef]]:
         return {}
 
 
@@ -308,7 +313,7 @@ class DiesWithItsClient(Right):
 
 class RefusesNothing(Right):
     @hookimpl
-    def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:  # noqa: ARG002
+    def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
         return []
 
 
@@ -357,7 +362,7 @@ class AlwaysRetries(Right):
 
 class CancelsNothing(Right):
     @hookimpl
-    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> bool:  # noqa: ARG002
+    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> bool:
         return not nodes.report(self.folder(ref)).is_final
 
 
@@ -371,7 +376,7 @@ class CancelWaits(Right):
 
 class CancelHasNoGrace(Right):
     @hookimpl
-    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> bool:  # noqa: ARG002
+    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> bool:
         return nodes.cancel(self.folder(ref), 0.0)
 
 
@@ -423,9 +428,7 @@ class StartsOneRank(Right):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
         return self.start(
-            attrs.evolve(
-                changed(submission, num_instances=1), config=attrs.evolve(submission.config, num_instances=1)
-            )
+            attrs.evolve(changed(submission, num_instances=1), config=attrs.evolve(submission.config, num_instances=1))
         )
 
 
@@ -482,9 +485,9 @@ class ShowsSecretsInArguments(Right):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
         values = list(submission.bundle.secrets.values.values())
-        with subprocess.Popen(["/bin/sh", "-c", "sleep 3 & :", "sh", *values]):  # noqa: S603
+        with subprocess.Popen(["/bin/sh", "-c", "sleep 3 & :", "sh", *values]):
             pass
-        subprocess.Popen(["/bin/sh", "-c", "sleep 3; :", "sh", *values], start_new_session=True)  # noqa: S603
+        subprocess.Popen(["/bin/sh", "-c", "sleep 3; :", "sh", *values], start_new_session=True)
         return self.start(submission)
 
 
@@ -520,13 +523,13 @@ class HandlesSignals(Right):
 class LeaksAProcess(Right):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
-        subprocess.run(["/bin/sh", "-c", "sleep 60 >/dev/null 2>&1 &"], check=True, start_new_session=True)  # noqa: S607
+        subprocess.run(["/bin/sh", "-c", "sleep 60 >/dev/null 2>&1 &"], check=True, start_new_session=True)
         return self.start(submission)
 
 
 class DearestFirst(Right):
     @hookimpl
-    def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:  # noqa: ARG002
+    def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
         return [Offer("cpu", price_per_hour=Decimal(price)) for price in ("0.20", "0.10")]
 
 
@@ -558,7 +561,7 @@ class DropsNul(Reader):
 class BeginsAgain(Reader):
     """Ignores the cursor."""
 
-    def read(self, ref: TaskRef, cursor: LogCursor, follow: bool) -> Iterator[LogChunk]:  # noqa: ARG002
+    def read(self, ref: TaskRef, cursor: LogCursor, follow: bool) -> Iterator[LogChunk]:
         return super().read(ref, LogCursor(), follow)
 
 
@@ -595,7 +598,7 @@ class MixesTheStreams(Reader):
 
 
 class NeverFollows(Reader):
-    def read(self, ref: TaskRef, cursor: LogCursor, follow: bool) -> Iterator[LogChunk]:  # noqa: ARG002
+    def read(self, ref: TaskRef, cursor: LogCursor, follow: bool) -> Iterator[LogChunk]:
         return super().read(ref, cursor, False)
 
 
@@ -640,7 +643,7 @@ class EndsWithTheTask(Reader):
 
 class CreatesTwice(Right):
     @hookimpl
-    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:  # noqa: ARG002
+    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:
         if (self.volumes / spec.name).is_dir():
             raise ConflictError(f"there is a volume {spec.name}")
         (self.volumes / spec.name).mkdir(parents=True)
@@ -650,7 +653,7 @@ class CreatesTwice(Right):
 
 class SharesNames(Right):
     @hookimpl
-    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:  # noqa: ARG002
+    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:
         (self.volumes / spec.name).mkdir(parents=True, exist_ok=True)
         (self.volumes / f".{spec.name}.request").touch()
         return Volume(spec.name, spec.name)
@@ -670,13 +673,13 @@ class EmptiesVolumes(Right):
 
 class DeletesWhatIsInUse(Right):
     @hookimpl
-    def flow_volume_delete(self, id: str) -> bool:
+    def flow_volume_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
         return self.delete(id, in_use=True)
 
 
 class KeepsDeletedContent(Right):
     @hookimpl
-    def flow_volume_delete(self, id: str) -> bool:
+    def flow_volume_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
         hidden = self.root / f"deleted-{id}"
         if self.delete_allowed(id):
             (self.volumes / id).rename(hidden)
@@ -688,7 +691,7 @@ class KeepsDeletedContent(Right):
         return name in [volume.name for volume in self.flow_volume_list()]
 
     @hookimpl
-    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:  # noqa: ARG002
+    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:
         hidden, place = self.root / f"deleted-{spec.name}", self.volumes / spec.name
         self.volumes.mkdir(parents=True, exist_ok=True)
         if hidden.is_dir():
@@ -709,7 +712,7 @@ class DeletesTheUnknown(Right):
     """Says that it deleted what was not there."""
 
     @hookimpl
-    def flow_volume_delete(self, id: str) -> bool:
+    def flow_volume_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
         self.delete(id)
         return True
 

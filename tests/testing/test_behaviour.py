@@ -40,7 +40,7 @@ def written(area: str) -> dict[str, str]:
     return dict(found)
 
 
-def tested(area: str) -> dict[str, str]:
+def checked(area: str) -> dict[str, str]:
     """Return number -> title of the tests of an area's own contract."""
     letter = next(iter(written(area)))[0]
     names = scenarios(CONTRACTS[area])
@@ -49,7 +49,7 @@ def tested(area: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("area", CONTRACTS)
 def test_every_scenario_has_one_test_of_its_number_and_title(area: str) -> None:
-    assert {number: title.lower() for number, title in written(area).items()} == tested(area)
+    assert {number: title.lower() for number, title in written(area).items()} == checked(area)
 
 
 def test_every_page_of_behaviour_is_a_contract() -> None:
@@ -72,8 +72,7 @@ def test_every_hook_is_claimed_by_a_contract() -> None:
 
 def test_the_whole_contract_of_a_provider_holds_every_area_of_providers() -> None:
     for name, contract in CONTRACTS.items():
-        of_providers = getattr(contract, "kind", "provider") == "provider"
-        assert issubclass(testing.ProviderContract, contract) == of_providers, name
+        assert issubclass(testing.ProviderContract, contract) == (contract.kind == "provider"), name
 
 
 @pytest.mark.parametrize("name", testing.__all__)

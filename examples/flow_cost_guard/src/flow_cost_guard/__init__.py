@@ -1,7 +1,7 @@
 """flow_cost_guard: refuses tasks that cost more than a cap, and writes a line for every submission of every provider.
 
-Variables: ``FLOW_COST_CAP`` (USD per hour of the whole task, 10 without it), ``FLOW_COST_FREE`` (providers that need no
-price, comma separated, ``local`` without it), ``FLOW_COST_AUDIT`` (the file of the lines, in the state folder without it).
+Variables: ``FLOW_COST_CAP`` (USD per hour of the whole task, 10 without it), ``FLOW_COST_FREE`` (providers that need
+no price, comma separated, ``local`` without it), ``FLOW_COST_AUDIT`` (the file, in the state folder without it).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CostGuard(HostHooks):
         if context.provider in os.environ.get("FLOW_COST_FREE", "local").split(","):
             return None
         if context.price_per_hour is None:
-            return Refusal(f"{context.profile} names no price for it", "choose a type that `flow offers` has a price for")
+            return Refusal(f"{context.profile} names no price for it", "choose a type that `flow offers` prices")
         cost, cap = Decimal(context.price_per_hour) * config.num_instances, _cap()
         if cost > cap:
             return Refusal(f"it costs {cost} USD per hour, and the cap is {cap}", "ask for fewer or smaller nodes")

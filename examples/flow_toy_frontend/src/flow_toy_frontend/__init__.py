@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import final
 
 import yaml
 
@@ -19,6 +20,7 @@ _BEGINNING = 8192
 _COMMAND = ("sh", "-c", 'exec sh "$FLOW_TASK_DIR/files/$0" "$@"')  # the script rides along as a file
 
 
+@final
 class ScriptFrontend(FrontendHooks):
     """The entry point ``flow.frontends: toy-script`` names this class."""
 

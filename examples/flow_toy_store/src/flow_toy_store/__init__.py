@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import final
 from urllib.parse import quote, unquote
 
 import attrs
@@ -25,6 +26,7 @@ class ToyStoreSettings:
     root: Path = attrs.field(default=Path("~/.flow-toy-store"), metadata={"help": "Folder that holds the objects."})
 
 
+@final
 class ToyStore(ResultHooks):
     """The entry point ``flow.result_stores: toy-store`` names this class."""
 
