@@ -1,4 +1,4 @@
-"""A third party's provider, installed from its wheel beside flow-core's and nothing else of ours, keeps the contract."""
+"""A third party's provider, installed from its wheel beside flow-core's wheel and nothing else, keeps the contract."""
 
 from __future__ import annotations
 

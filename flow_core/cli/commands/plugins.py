@@ -72,6 +72,7 @@ def new(kind: str, name: str, path: Path | None, as_json: bool) -> None:
         emit({"path": folder, "files": [file.relative_to(folder) for file in written]})
         return
     sys.stdout.writelines(f"{file}\n" for file in written)
+    sys.stdout.flush()
     say(f"next: cd {shlex.quote(str(folder))} && pip install -e '.[test]' && pytest")
 
 
