@@ -54,6 +54,7 @@ def read_config(flow: Flow, request: Request) -> TaskConfig:
     asked, flag_of = read_flags(request.given, problems=problems)
     providers = flow.provider_names()
     if not request.names_file:
+        _refuse_missing_file(request.words)
         command = request.words[0] if len(request.words) == 1 else list(request.words)
         return read_mapping({"command": command, **asked}, flags=flag_of, providers=providers, problems=problems)
     file = Path(request.words[0])
@@ -66,6 +67,13 @@ def read_config(flow: Flow, request: Request) -> TaskConfig:
         providers=providers,
         problems=problems,
     )
+
+
+def _refuse_missing_file(words: Sequence[str]) -> None:
+    """A task file that is not there is no command."""
+    word = words[0]
+    if len(words) == 1 and word.endswith((".yaml", ".yml", ".json")) and not any(map(str.isspace, word)):
+        raise ConfigError(f"there is no task file {word}", "correct the path; a command of this name is written ./" + word)
 
 
 def run(request: Request) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -110,10 +110,18 @@ def _check(
 ) -> tuple[list[Problem], list[str]]:
     from flow_core.bundle import rooted
 
-    problems = [*_beyond(provider, config, price), *not_there(session, provider, config)]
+    problems = [*_beyond(provider, config, price), *_options(provider, config), *not_there(session, provider, config)]
     if "flow_provision_check" not in provider.supports:
         return problems, ["quota and availability"]
     return [*problems, *provider.check(rooted(config, session.cwd))], []
+
+
+def _options(provider: Provider, config: TaskConfig) -> Sequence[Problem]:
+    try:
+        provider.options(config)
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _beyond(provider: Provider, config: TaskConfig, price: Decimal | None) -> Iterator[Problem]:

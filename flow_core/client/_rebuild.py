@@ -27,7 +27,7 @@ def rebuild(session: Session, journal: Journal, predecessor: str) -> None:
         return
     what = f"was damaged and is kept as {journal.path.with_name(predecessor)}" if predecessor else "was gone"
     missing = f"; not asked yet: {', '.join(failed)}" if failed else ""
-    warnings.warn(f"the journal {what}; {len(found)} tasks were found again{missing}", stacklevel=2)
+    warnings.warn(f"the journal {what}; tasks found again: {len(found)}{missing}", stacklevel=2)
 
 
 def _listings(session: Session) -> tuple[list[tuple[Provider, TaskListing]], list[str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flow_core.client._needs import dependencies, find_secrets
 from flow_core.client._refresh import adopt
+from flow_core.client._companions import keep
 from flow_core.errors import FlowError, PluginError, ProviderError, StateError, TransientError
 from flow_core.types import (
     Event,
@@ -36,6 +37,7 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     secrets = find_secrets(session, plan.config)
     submission = make_submission(session, plan, new_task_id(), secrets)
     _create_volumes(session, plan)
+    keep(session, submission.task_id, plan.task)
     row = _record_intent(session, plan, submission)
     if row.existing:
         return row
@@ -146,6 +148,7 @@ def make_submission(session: Session, plan: Plan, task_id: str, secrets: Mapping
         config=plan.config,
         bundle=bundle,
         deadline=now + _DEADLINE,
+        options=plan.provider.options(plan.config),
     )
 
 

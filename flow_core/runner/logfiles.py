@@ -186,7 +186,11 @@ class Log:
             end = found.st_size if end is None else min(end, found.st_size)
             data = os.pread(fd, max(0, min(BLOCK, end - start)), start)
             self._positions[key] = start + len(data)
-            pieces = _cut(key, start, data, spans(index, start, start + len(data)))
+            # What was written too fast for an index was written just before the file last changed.
+            times: List[Span] = (
+                [(start, found.st_mtime)] if index is None else spans(index, start, start + len(data))
+            )
+            pieces = _cut(key, start, data, times)
         finally:
             os.close(fd)
             close_fd(index)

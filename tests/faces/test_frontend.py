@@ -178,6 +178,19 @@ def test_files_and_each_ranks_variables_reach_the_task(work: Path) -> None:
     assert said == [b"rank 0 of 2 one two words\n", b"rank 1 of 2 one two words\n"]
 
 
+def test_a_retry_has_the_files_and_the_variables_too(work: Path) -> None:
+    install(work, "batch")
+    flow = Flow()
+    first = flow.run(flow.read(batch(work), ["one"])[0], stream=False, provider="local")
+    (work / "job.batch").unlink()
+
+    again = Flow().retry(first.id)
+
+    assert again.wait(timeout=30) == 0
+    said = sorted(bytes(chunk.data) for chunk in again.logs(streams=["stdout"]))
+    assert said == [b"rank 0 of 2 one\n", b"rank 1 of 2 one\n"]
+
+
 def test_fields_are_laid_over_what_was_read(work: Path) -> None:
     install(work, "batch")
     flow = Flow()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -114,6 +116,20 @@ def test_a_store_that_can_be_written_keeps_and_forgets(site: Path) -> None:
 
     assert set_("NEW", "value", vault) == "secret store 'vault' (secrets-vault 1.0)"
     assert delete("TOKEN", vault) is True
+
+
+def test_flow_secret_set_can_name_the_store(site: Path) -> None:
+    install(site, "vault", WRITER)
+    install(site, "bare", READER)
+
+    def kept_in(store: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "flow_core", "secret", "set", "NEW", "--store", store]
+        environ = {**os.environ, "PYTHONPATH": str(site)}
+        return subprocess.run(argv, env=environ, input="value\n", capture_output=True, text=True, check=False)
+
+    assert "NEW is kept in secret store 'vault' (secrets-vault 1.0)" in kept_in("vault").stderr
+    assert "no store can keep the secret NEW" in kept_in("bare").stderr
+    assert "no secret store 'nowhere' is installed" in kept_in("nowhere").stderr
 
 
 def test_a_value_that_is_no_secret_is_the_plugins_fault(site: Path) -> None:

@@ -30,7 +30,7 @@ from flow_core.types import (
 
 
 @attrs.frozen
-class Settings:
+class RootSettings:
     """Where everything is."""
 
     root: Path = attrs.field(metadata={"help": "Folder that holds everything."})
@@ -39,9 +39,9 @@ class Settings:
 class RightStore:
     """Objects as files, one for each quoted key."""
 
-    Settings = Settings
+    Settings = RootSettings
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RootSettings) -> None:
         self.root = settings.root
 
     def path(self, key: str) -> Path:
@@ -103,7 +103,7 @@ class Overwrites(RightStore):
 
 class IgnoresOffsets(RightStore):
     @hookimpl
-    def flow_result_get(self, key: str) -> Iterator[bytes]:
+    def flow_result_get(self, key: str) -> Iterator[bytes]:  # type: ignore[override]
         return iter([self.present(key).read_bytes()])
 
 
@@ -115,7 +115,7 @@ class AnswersTheMissing(RightStore):
 
 class ListsEverything(RightStore):
     @hookimpl
-    def flow_result_list(self) -> Iterator[ResultInfo]:
+    def flow_result_list(self) -> Iterator[ResultInfo]:  # type: ignore[override]
         return RightStore.flow_result_list(self, "")
 
 
@@ -217,16 +217,16 @@ class RaisesWhatJsonRaises(RightFrontend):
 
 class ForgetsArguments(RightFrontend):
     @hookimpl
-    def flow_frontend_read(self, source: str) -> Sequence[FrontendTask]:
+    def flow_frontend_read(self, source: str) -> Sequence[FrontendTask]:  # type: ignore[override]
         return self.parse(source, ())
 
 
 class RightVault:
     """Secrets in a file of its own."""
 
-    Settings = Settings
+    Settings = RootSettings
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RootSettings) -> None:
         self.path = settings.root / "vault.json"
 
     def all(self) -> dict[str, str]:
@@ -286,7 +286,7 @@ class ForgetsEverything(RightVault):
 
 
 class RemembersInMemory(RightVault):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RootSettings) -> None:
         super().__init__(settings)
         self.content: dict[str, str] = {}
 

@@ -49,7 +49,7 @@ FACTS = ProviderFacts(
 
 
 @attrs.frozen
-class Settings:
+class RootSettings:
     """Where everything is."""
 
     root: Path = attrs.field(metadata={"help": "Folder that holds everything."})
@@ -58,9 +58,9 @@ class Settings:
 class Base:
     """Right in everything; without a way to the logs, which its two children add."""
 
-    Settings: type = Settings
+    Settings: type = RootSettings
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RootSettings) -> None:
         self.root = settings.root
         self.tasks = settings.root / "tasks"
         self.volumes = settings.root / "volumes"
@@ -235,7 +235,7 @@ class ForgetsTheEnded(Right):
 
 
 class ForgetsAfterRestart(Right):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RootSettings) -> None:
         super().__init__(settings)
         self.mine: set[str] = set()
 
@@ -484,10 +484,9 @@ class WritesSecretsDown(Right):
 class ShowsSecretsInArguments(Right):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
-        values = list(submission.bundle.secrets.values.values())
-        with subprocess.Popen(["/bin/sh", "-c", "sleep 3 & :", "sh", *values]):
-            pass
-        subprocess.Popen(["/bin/sh", "-c", "sleep 3; :", "sh", *values], start_new_session=True)
+        values = submission.bundle.secrets.values.values()
+        helper = ["/bin/sh", "-c", "(sleep 3; :) >/dev/null 2>&1 &", "sh", *values]
+        subprocess.run(helper, check=True, start_new_session=True)
         return self.start(submission)
 
 
@@ -718,7 +717,7 @@ class DeletesTheUnknown(Right):
 
 
 class WritesWhenMade(Right):
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: RootSettings) -> None:
         super().__init__(settings)
         self.tasks.mkdir(parents=True, exist_ok=True)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +20,9 @@ from flow_core.cli._talk import say
 from flow_core.client import Flow
 from flow_core.errors import NotFoundError
 from flow_core.plugins import GROUPS, Catalog, Plugin
+
+if TYPE_CHECKING:
+    from flow_core.plugins._doctor import Probe
 
 _KINDS = ("provider", "frontend", "result-store", "secret-store", "command", "host")
 HEADER = ("KIND", "NAME", "DISTRIBUTION", "VERSION", "STATE", "SUMMARY")
@@ -48,7 +53,7 @@ def show_(name: str, as_json: bool) -> None:
     if not found:
         raise NotFoundError(f"no plugin {name!r} is installed", "flow plugins list shows what is")
     if as_json:
-        emit([{**_record(plugin), "hooks": _hooks(plugin)} for plugin in found])
+        emit([_probed_record(plugin) for plugin in found])
     else:
         sys.stdout.write("\n".join(_detail(plugin) for plugin in found))
 
@@ -108,13 +113,19 @@ def _record(plugin: Plugin) -> dict[str, object]:
     }
 
 
-def _hooks(plugin: Plugin) -> tuple[str, ...]:
-    from flow_core.plugins._doctor import probe
+def _probed_record(plugin: Plugin) -> dict[str, object]:
+    found = _probed(plugin)
+    return {**_record(plugin), "hooks": found.hooks, "settings": found.settings}
 
-    return () if plugin.problem() else probe(plugin).hooks
+
+def _probed(plugin: Plugin) -> Probe:
+    from flow_core.plugins._doctor import Probe, probe
+
+    return Probe() if plugin.problem() else probe(plugin)
 
 
 def _detail(plugin: Plugin) -> str:
+    found = _probed(plugin)
     facts = [
         ("plugin", plugin.name),
         ("kind", plugin.kind),
@@ -122,7 +133,14 @@ def _detail(plugin: Plugin) -> str:
         ("summary", plugin.summary),
         ("entry point", plugin.entry.value),
         ("needs", f"flow-core{plugin.requires_core}"),
-        ("problem", plugin.problem()),
-        ("hooks", ", ".join(_hooks(plugin))),
+        ("problem", plugin.problem() or found.error),
+        ("hooks", ", ".join(found.hooks)),
+        ("settings", "\n".join(_setting(name, setting) for name, setting in found.settings.items())),
     ]
     return pairs(facts)
+
+
+def _setting(name: str, setting: Mapping[str, str]) -> str:
+    default = setting["default"] and f" = {setting['default']}"
+    variable = setting["env"] and f" (variable {setting['env']})"
+    return f"{name}: {setting['type']}{default}  {setting['help']}{variable}"
