@@ -64,9 +64,7 @@ def dependencies(session: Session, provider: Provider, words: Sequence[str]) -> 
     if problems := [one for one in found if isinstance(one, Problem)]:
         raise ConfigError(problems[0].message, problems[0].hint, problems=problems)
     rows = [(word, row) for word, row in zip(words, found, strict=True) if not isinstance(row, Problem)]
-    return [
-        {"task": row.id, "ref": parse_ref(row.ref or "")[2].id, "any": word.startswith(_ANY)} for word, row in rows
-    ]
+    return [{"task": row.id, "ref": parse_ref(row.ref or "")[2].id, "any": word.startswith(_ANY)} for word, row in rows]
 
 
 def _dependency(session: Session, profile: str, word: str, path: str) -> TaskRow | Problem:

@@ -50,13 +50,28 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     provider = session.provider(profile)
     refs = {row.id: parse_ref(row.ref or "")[2] for row in rows}
     reports = retry(lambda: provider.status(list(refs.values())))
-    apply(session, {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports})
+    told = {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports}
+    ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
+    apply(session, {**told, **{task_id: _witnessed(provider, ref, told[task_id]) for task_id, ref in ends.items()}})
     for row in rows:
         report = reports.get(refs[row.id])
         if report is None:
             _missing(session, row, refs[row.id])
         elif row.cancel_requested_at is not None and not report.is_final:
             provider.cancel(refs[row.id], _grace(session, row))
+
+
+def _witnessed(provider: Provider, ref: TaskRef, report: TaskReport) -> TaskReport:
+    """Return the end as the task's own folder has it, where that can be read: the provider knows the machine's only."""
+    if report.source != "provider" or "flow_node_access" not in provider.supports:
+        return report
+    from flow_core.client._logs import open_nodes
+
+    try:
+        found = [node.report() for node, _ in open_nodes(provider, ref)]
+    except FlowError:  # the machine is gone with its end
+        return report
+    return next((told for told in found if told is not None and told.is_final), report)
 
 
 def _grace(session: Session, row: TaskRow) -> float:

@@ -49,6 +49,11 @@ class Database:
             self._disconnect()
             self._owner.release()
 
+    def __del__(self) -> None:
+        # Whoever forgets to close a journal leaves nothing open; what is half made has no connection yet.
+        if (connection := getattr(self, "_connection", None)) is not None:
+            connection.close()
+
     def check(self) -> str:
         """Read the whole file and return what is wrong with it, "" when nothing is; a damaged one is set aside."""
         before = self.quarantined

@@ -76,8 +76,8 @@ def _setting(field: Any) -> dict[str, str]:
     made = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
     default = "" if secret or required or made else str(field.default)
     return {
-        "type": "secret" if secret else kind,
-        "default": "required" if required and not secret else default,
+        "type": "secret" if secret else kind + (", required" if required else ""),
+        "default": default,
         "help": str(field.metadata.get("help", "")),
         "env": str(field.metadata.get("env", "")),
     }

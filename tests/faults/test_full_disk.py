@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,7 @@ def test_submitting_is_refused_and_works_again_when_there_is_room(disk: Path) ->
     assert flow.run("true", stream=False).exit_code == 0
     ballast = _fill(disk)
     with pytest.raises(StateError, match="no space left"):
-        for _ in range(50):
-            flow.submit("true", env={"FILL": "x" * 4096})
+        flow.submit("true", env={"FILL": "x" * 100_000})
     ballast.unlink()
     assert flow.run("exit 4", stream=False).exit_code == 4
     flow.refresh()
@@ -52,13 +52,9 @@ def test_submitting_is_refused_and_works_again_when_there_is_room(disk: Path) ->
 def test_a_task_whose_log_fills_the_disk_ends_and_who_waits_is_told(disk: Path) -> None:
     flow = Flow()
     task = flow.submit("head -c 20000000 /dev/zero; exit 5")
-    try:
+    with suppress(StateError):  # the end is known, but there may be no room to write it down
         assert task.wait(timeout=30) == 5
-    except StateError as error:
-        assert "no space left" in error.message  # the end is known, but cannot be written down
-    for log in disk.glob("home/state/local/*/*/attempts/1/0/stdout"):
-        os.truncate(log, 0)
-    for log in disk.glob("home/state/local/done/*/*/attempts/1/0/stdout"):
+    for log in disk.glob("home/state/local/**/attempts/1/0/stdout"):
         os.truncate(log, 0)
     assert task.wait(timeout=30) == 5
 

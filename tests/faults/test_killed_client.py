@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import json
-import random
-import select
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from flow_core import Flow
 
+_NEVER = "never submitted: the command that submitted it was killed"
 _SUBMIT = 'Flow().submit("echo ran >> ran", name="one")'
-_SUBMITTING = """
+_KILLED_AT_RANDOM = """
+import os, random, signal, sys, time
 import flow_core as flow
-for number in range(1000):
-    task = flow.submit(f"echo {NAME}-{number} >> ran")
-    print(task.id, flush=True)
+
+def submit_on(name, told):
+    for number in range(1000):
+        os.write(told, flow.submit(f"echo {name}-{number} >> ran").id.encode() + b"\\n")
+
+flow.submit("true").wait()  # imports what it takes: what is killed is submitting
+chance = random.Random(7)
+for name in range(int(sys.argv[1])):
+    heard, told = os.pipe()
+    child = os.fork()
+    if not child:
+        submit_on(name, told)
+    os.close(told)
+    first = os.read(heard, 18)
+    time.sleep(chance.uniform(0.0, 0.03))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with open(heard, "rb") as rest:
+        print((first + rest.read()).decode(), end="")
 """
 
 
@@ -27,34 +44,25 @@ def _folders(home: Path) -> Counter[str]:
     return Counter(json.loads((folder / "bundle.json").read_bytes())["task_id"] for folder in folders)
 
 
-def _kill_at_random(name: str, chance: random.Random) -> list[str]:
-    """Submit in a process that is killed at some instant after its first task; return the ids that it had been given."""
-    with subprocess.Popen([sys.executable, "-c", f"NAME = {name!r}" + _SUBMITTING], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        select.select([], [], [], chance.uniform(0.0, 0.03))
-        process.kill()
-        return [line.decode().strip() for line in (first, *process.stdout) if line.endswith(b"\n")]
-
-
 def test_killed_at_any_instant_each_task_is_known_once_or_not_at_all(flow: Flow, home: Path, project: Path) -> None:
-    chance = random.Random(7)
-    told = [task for number in range(30) for task in _kill_at_random(f"k{number}", chance)]
+    argv = [sys.executable, "-c", _KILLED_AT_RANDOM, "30"]
+    told = subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=60).stdout.decode().split()
 
     flow.refresh()
-    rows = {task.id: task for task in flow.tasks(limit=None)}
+    rows = {task.id: task for task in flow.tasks(limit=None) if task.config.command != "true"}
     for task in rows.values():
         if task.row.ref is not None:
             task.wait(timeout=30)
 
     accepted = {task.id for task in rows.values() if task.status == "succeeded"}
+    assert len(told) >= 30
     assert set(told) <= accepted
-    assert _folders(home) == Counter(accepted)
+    assert {task_id: count for task_id, count in _folders(home).items() if task_id in rows} == dict.fromkeys(
+        accepted, 1
+    )
     ran = Counter((project / "ran").read_text().split())
     assert (len(ran), set(ran.values())) == (len(accepted), {1})
-    assert {task.reason for task in rows.values() if task.id not in accepted} <= {
-        "never submitted: the command that submitted it was killed"
-    }
+    assert {task.reason for task in rows.values() if task.id not in accepted} <= {_NEVER}
     assert list(home.glob("state/local/tasks/.*.new")) == []
 
 
@@ -68,13 +76,15 @@ def test_killed_at_any_instant_each_task_is_known_once_or_not_at_all(flow: Flow,
     ],
     ids=["W1 before the call", "W2 in the call", "W2 while staging", "W3 before the rename"],
 )
-def test_killed_before_the_task_was_accepted_it_never_runs(flow: Flow, home: Path, project: Path, client, place) -> None:
+def test_killed_before_the_task_was_accepted_it_never_runs(
+    flow: Flow, home: Path, project: Path, client, place
+) -> None:
     assert client(f"die_in({place})\n{_SUBMIT}") == -9
 
     flow.refresh()
 
     (task,) = flow.tasks()
-    assert (task.status, task.reason) == ("cancelled", "never submitted: the command that submitted it was killed")
+    assert (task.status, task.reason) == ("cancelled", _NEVER)
     assert _folders(home) == Counter()
     assert [path.name for path in home.glob("state/local/tasks/.*") if path.name != ".swept"] == []
     assert not (project / "ran").exists()
@@ -170,5 +180,3 @@ def test_two_who_clean_up_at_once_do_it_once(flow: Flow, home: Path, client) -> 
     assert other.session.journal.unfinished() == []
     flow.session.journal.release(row.request_id)
     assert [left.request_id for left in other.session.journal.unfinished()] == [row.request_id]
-
-

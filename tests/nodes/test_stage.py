@@ -123,10 +123,11 @@ def test_sweep_removes_what_killed_processes_had_begun_only(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_STAGING, tmp_path, "flow-dead"], check=False)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / ".flow-dead.new").is_dir()
+    (tmp_path / ".flow-gone.lock").touch()  # its process was killed behind the rename
     (tmp_path / ".flow-live.new").mkdir()
     with open(tmp_path / ".flow-live.lock", "w") as claim:
         fcntl.flock(claim, fcntl.LOCK_EX)
-        assert sweep(tmp_path) == ["flow-dead"]
+        assert sweep(tmp_path) == ["flow-dead", "flow-gone"]
     assert sorted(os.listdir(tmp_path)) == [".flow-live.lock", ".flow-live.new"]
 
 

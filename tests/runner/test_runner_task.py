@@ -450,3 +450,9 @@ def test_mounts_are_there_for_the_command_alone(machine: Machine, tmp_path: Path
     assert machine.wait(task)["attempts"][-1]["exit_code"] == 6
     assert machine.output(task) == b"data"
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../..", ".flow-1.new", "a/b"])
+def test_what_is_no_name_of_a_task_is_found_nowhere(machine: Machine, name: str) -> None:
+    (machine.root / "tasks" / ".flow-1.new").mkdir(parents=True)
+    assert record.locate(str(machine.root), name) is None

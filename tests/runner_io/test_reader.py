@@ -595,6 +595,16 @@ def test_the_command_streams_a_live_task_to_another_process(folder, tmp_path, no
     process.stdout.close()
 
 
+def test_the_command_tells_the_end_without_a_byte_of_the_log(folder, node):
+    folder.write(b"much\n")
+    folder.write(b"more\n", stream="stderr")
+    process = node(str(folder.path), "{}", "follow", "--stream", "none")
+    folder.end()
+    assert [frame["end"] for frame in reader.parse_frames(process.stdout)] == ["final"]
+    assert process.wait(5) == 0
+    process.stdout.close()
+
+
 def test_the_command_begins_at_the_last_lines(folder, node):
     folder.write(b"1\n2\n3\n")
     process = node(str(folder.path), "{}", "once", "--tail", "1", "--rank", "0")

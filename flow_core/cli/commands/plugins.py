@@ -135,7 +135,7 @@ def _detail(plugin: Plugin) -> str:
         ("needs", f"flow-core{plugin.requires_core}"),
         ("problem", plugin.problem() or found.error),
         ("hooks", ", ".join(found.hooks)),
-        ("settings", "\n".join(_setting(name, setting) for name, setting in found.settings.items())),
+        *(("setting", _setting(name, setting)) for name, setting in found.settings.items()),
     ]
     return pairs(facts)
 
@@ -143,4 +143,4 @@ def _detail(plugin: Plugin) -> str:
 def _setting(name: str, setting: Mapping[str, str]) -> str:
     default = setting["default"] and f" = {setting['default']}"
     variable = setting["env"] and f" (variable {setting['env']})"
-    return f"{name}: {setting['type']}{default}  {setting['help']}{variable}"
+    return f"{name}: {setting['type']}{default}. {setting['help']}{variable}"
