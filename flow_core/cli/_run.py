@@ -73,7 +73,9 @@ def _refuse_missing_file(words: Sequence[str]) -> None:
     """A task file that is not there is no command."""
     word = words[0]
     if len(words) == 1 and word.endswith((".yaml", ".yml", ".json")) and not any(map(str.isspace, word)):
-        raise ConfigError(f"there is no task file {word}", "correct the path; a command of this name is written ./" + word)
+        raise ConfigError(
+            f"there is no task file {word}", "correct the path; a command of this name is written ./" + word
+        )
 
 
 def run(request: Request) -> int:

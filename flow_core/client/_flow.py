@@ -116,7 +116,9 @@ class Flow:
         """Submit what :meth:`plan` checked."""
         return Task(self.session, submit(self.session, plan))
 
-    def run(self, command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]) -> Task:
+    def run(
+        self, command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]
+    ) -> Task:
         """Submit a task, wait for its end and return it, as ``subprocess.run``.
 
         Its output goes to this process's stdout and stderr unless ``stream`` is false; ``check`` raises TaskFailed when it

@@ -62,15 +62,15 @@ def read_log(
     if len(nodes) == 1:
         yield from nodes[0][0].read(cursor, follow, nodes[0][1], streams, over)
     elif nodes:
-        yield from _merged(
-            lambda done: [node.read(cursor, follow, held, streams, done) for node, held in nodes], over
-        )
+        yield from _merged(lambda done: [node.read(cursor, follow, held, streams, done) for node, held in nodes], over)
     elif not streams:
         return
     elif "flow_logs_read" in provider.supports:
         yield from _resumed(provider, ref, cursor, follow, ranks, streams, over)
     elif session.journal.task(task_id).state in FINAL_STATES:
-        raise NotFoundError(f"the logs of {task_id} are gone with its machine", "keep them with a result store next time")
+        raise NotFoundError(
+            f"the logs of {task_id} are gone with its machine", "keep them with a result store next time"
+        )
 
 
 class _Over:

@@ -79,7 +79,9 @@ def _without_gpus(config: TaskConfig) -> tuple[TaskConfig, Problem]:
     """Return the config without its claim on GPUs, and what to tell the user: the profile allows that."""
     asked = config.instance_type or config.resources.gpu
     resources = attrs.evolve(config.resources, gpu=None, gpu_count=0, gpu_memory=None)
-    note = Problem("instance_type", "GPU_SUBSTITUTE", f"there is no {asked} here: it runs without a GPU", severity="warning")
+    note = Problem(
+        "instance_type", "GPU_SUBSTITUTE", f"there is no {asked} here: it runs without a GPU", severity="warning"
+    )
     return attrs.evolve(config, instance_type=None, resources=resources), note
 
 
@@ -152,9 +154,16 @@ def _over_price(config: TaskConfig, price: Decimal | None) -> Iterator[Problem]:
     if cap is None:
         return
     if price is None:
-        yield Problem("max_price_per_hour", "NO_PRICE", "no price is known here, so the cap cannot be kept", "leave it out")
+        yield Problem(
+            "max_price_per_hour", "NO_PRICE", "no price is known here, so the cap cannot be kept", "leave it out"
+        )
     elif price > cap:
-        yield Problem("max_price_per_hour", "PRICE", f"the cheapest offer is {price} USD per node and hour", f"raise it from {cap}")
+        yield Problem(
+            "max_price_per_hour",
+            "PRICE",
+            f"the cheapest offer is {price} USD per node and hour",
+            f"raise it from {cap}",
+        )
 
 
 def _price(provider: Provider, config: TaskConfig) -> tuple[Decimal | None, str]:

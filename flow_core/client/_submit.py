@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from flow_core.client._companions import keep
 from flow_core.client._needs import dependencies, find_secrets
 from flow_core.client._refresh import adopt
-from flow_core.client._companions import keep
 from flow_core.errors import FlowError, PluginError, ProviderError, StateError, TransientError
 from flow_core.types import (
     Event,

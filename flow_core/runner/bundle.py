@@ -109,9 +109,7 @@ def _bundle(doc: Doc) -> Bundle:
 def _check_schema(schema: str) -> None:
     name, _, version = schema.partition("/")
     if name != "flow.bundle" or version.partition(".")[0] != "1":
-        raise BundleError(
-            "this runner reads %s, the task was staged as %s: update the runner" % (SCHEMA, schema)
-        )
+        raise BundleError("this runner reads %s, the task was staged as %s: update the runner" % (SCHEMA, schema))
 
 
 def _argv(command: Doc) -> List[str]:

@@ -92,9 +92,7 @@ def _secrets(folder: str, bundle: Bundle, home: str) -> Dict[str, str]:
     values = _read_secrets(folder)
     missing = sorted({key for key in (*names.values(), *files.values()) if key not in values})
     if missing:
-        raise BundleError(
-            "no value was delivered for the secret %s: submit the task again" % ", ".join(missing)
-        )
+        raise BundleError("no value was delivered for the secret %s: submit the task again" % ", ".join(missing))
     for path, key in files.items():
         _write_secret(_at_home(path, home), values[key])
     return {name: values[key] for name, key in names.items()}
@@ -144,7 +142,5 @@ def working_dir(folder: str, bundle: Bundle) -> str:
             os.mkdir(base, 0o700)
     path = os.path.join(base, os.path.expanduser(bundle.working_dir or ""))
     if not os.path.isdir(path):
-        raise BundleError(
-            "working_dir %s is not a folder on this machine: create it or name another one" % path
-        )
+        raise BundleError("working_dir %s is not a folder on this machine: create it or name another one" % path)
     return path

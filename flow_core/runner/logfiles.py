@@ -99,9 +99,7 @@ class Log:
             self._wait(self._watcher)
 
     def _is_final(self) -> bool:
-        return _exists("final.json", self.fd) or (
-            ("attempts",) in self._places and not _exists("attempts", self.fd)
-        )
+        return _exists("final.json", self.fd) or (("attempts",) in self._places and not _exists("attempts", self.fd))
 
     def _wait(self, watcher: Optional[Watcher]) -> None:
         changed: Collection[int] = ()
@@ -187,9 +185,7 @@ class Log:
             data = os.pread(fd, max(0, min(BLOCK, end - start)), start)
             self._positions[key] = start + len(data)
             # What was written too fast for an index was written just before the file last changed.
-            times: List[Span] = (
-                [(start, found.st_mtime)] if index is None else spans(index, start, start + len(data))
-            )
+            times: List[Span] = [(start, found.st_mtime)] if index is None else spans(index, start, start + len(data))
             pieces = _cut(key, start, data, times)
         finally:
             os.close(fd)
@@ -246,6 +242,4 @@ def _cut(key: Key, start: int, data: bytes, times: List[Span]) -> List[Piece]:
     """Pieces of ``data``, one for each time: a line of a slow log does not get its neighbour's."""
     ends = [offset - start for offset, _ in times[1:]] + [len(data)]
     parts = ((offset - start, end, moment) for (offset, moment), end in zip(times, ends))
-    return [
-        Piece(*key, start + begin, data[begin:end], moment) for begin, end, moment in parts if end > begin
-    ]
+    return [Piece(*key, start + begin, data[begin:end], moment) for begin, end, moment in parts if end > begin]

@@ -9,9 +9,7 @@ from .environment import Place
 from .record import attempt_dir, create_json, read_json
 
 
-def place(
-    folder: str, bundle: Bundle, attempt: int, here: Sequence[int], gpus: Optional[List[str]]
-) -> Optional[Place]:
+def place(folder: str, bundle: Bundle, attempt: int, here: Sequence[int], gpus: Optional[List[str]]) -> Optional[Place]:
     """The place of an attempt; None until the process that runs rank 0 has chosen it.
 
     ``here`` are the ranks of this process, ``gpus`` the GPUs it may give to them (None: not ours to give).
@@ -50,7 +48,7 @@ def _variable(name: str) -> str:
 
 def _address(bundle: Bundle, here: Sequence[int]) -> str:
     """Rank 0's address: as told, or the first host of the environment variable that ``from`` names."""
-    told = bundle.master.get("address")
+    told = bundle.master.get("address") or os.environ.get("FLOW_RUNNER_MASTER")
     if told:
         return str(told)
     hosts = os.environ.get(str(bundle.master.get("from") or ""), "").replace(",", " ").split()

@@ -65,9 +65,7 @@ def ensure_serving(root: str, task: str = "") -> None:
         if lock is None:
             # Somebody is starting up, or about to leave.
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    "%s/serve.lock is held, but nobody answers: see %s/serve.log" % (root, root)
-                )
+                raise TimeoutError("%s/serve.lock is held, but nobody answers: see %s/serve.log" % (root, root))
             time.sleep(0.001)
             continue
         try:

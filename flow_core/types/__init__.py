@@ -8,36 +8,74 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from flow_core.types._config import (
         CodeSpec as CodeSpec,
+    )
+    from flow_core.types._config import (
         FunctionCall as FunctionCall,
+    )
+    from flow_core.types._config import (
         HealthSpec as HealthSpec,
+    )
+    from flow_core.types._config import (
         Mount as Mount,
+    )
+    from flow_core.types._config import (
         PortSpec as PortSpec,
+    )
+    from flow_core.types._config import (
         Resources as Resources,
+    )
+    from flow_core.types._config import (
         SecretRef as SecretRef,
+    )
+    from flow_core.types._config import (
         TaskConfig as TaskConfig,
+    )
+    from flow_core.types._config import (
         VolumeSpec as VolumeSpec,
     )
     from flow_core.types._event import (
         CredentialRequest as CredentialRequest,
+    )
+    from flow_core.types._event import (
         DoctorCheck as DoctorCheck,
+    )
+    from flow_core.types._event import (
         Event as Event,
+    )
+    from flow_core.types._event import (
         FrontendTask as FrontendTask,
+    )
+    from flow_core.types._event import (
         PolicyContext as PolicyContext,
+    )
+    from flow_core.types._event import (
         Refusal as Refusal,
+    )
+    from flow_core.types._event import (
         ShellSession as ShellSession,
     )
     from flow_core.types._ids import (
         is_request_id as is_request_id,
+    )
+    from flow_core.types._ids import (
         new_request_id as new_request_id,
+    )
+    from flow_core.types._ids import (
         new_task_id as new_task_id,
     )
     from flow_core.types._instance import (
         InstanceType as InstanceType,
+    )
+    from flow_core.types._instance import (
         parse_instance_type as parse_instance_type,
     )
     from flow_core.types._log import (
         LogChunk as LogChunk,
+    )
+    from flow_core.types._log import (
         LogCursor as LogCursor,
+    )
+    from flow_core.types._log import (
         Position as Position,
     )
     from flow_core.types._problem import (
@@ -45,38 +83,86 @@ if TYPE_CHECKING:
     )
     from flow_core.types._provider import (
         AuthField as AuthField,
+    )
+    from flow_core.types._provider import (
         Bundle as Bundle,
+    )
+    from flow_core.types._provider import (
         Identity as Identity,
+    )
+    from flow_core.types._provider import (
         NodeAccess as NodeAccess,
+    )
+    from flow_core.types._provider import (
         Offer as Offer,
+    )
+    from flow_core.types._provider import (
         OfferRequest as OfferRequest,
+    )
+    from flow_core.types._provider import (
         ProviderFacts as ProviderFacts,
+    )
+    from flow_core.types._provider import (
         Resource as Resource,
+    )
+    from flow_core.types._provider import (
         SecretBox as SecretBox,
+    )
+    from flow_core.types._provider import (
         Submission as Submission,
+    )
+    from flow_core.types._provider import (
         TaskListing as TaskListing,
+    )
+    from flow_core.types._provider import (
         Volume as Volume,
     )
     from flow_core.types._result import (
         ResultInfo as ResultInfo,
+    )
+    from flow_core.types._result import (
         Ticket as Ticket,
     )
     from flow_core.types._task import (
-        Attempt as Attempt,
         FINAL_STATES as FINAL_STATES,
+    )
+    from flow_core.types._task import (
         LIVE_STATES as LIVE_STATES,
-        NodeReport as NodeReport,
+    )
+    from flow_core.types._task import (
         TRANSITIONS as TRANSITIONS,
+    )
+    from flow_core.types._task import (
+        Attempt as Attempt,
+    )
+    from flow_core.types._task import (
+        NodeReport as NodeReport,
+    )
+    from flow_core.types._task import (
         TaskRef as TaskRef,
+    )
+    from flow_core.types._task import (
         TaskReport as TaskReport,
+    )
+    from flow_core.types._task import (
         format_ref as format_ref,
+    )
+    from flow_core.types._task import (
         may_become as may_become,
+    )
+    from flow_core.types._task import (
         parse_ref as parse_ref,
     )
     from flow_core.types._units import (
         format_duration as format_duration,
+    )
+    from flow_core.types._units import (
         format_size as format_size,
+    )
+    from flow_core.types._units import (
         parse_duration as parse_duration,
+    )
+    from flow_core.types._units import (
         parse_size as parse_size,
     )
 
@@ -95,6 +181,9 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "FINAL_STATES",
+    "LIVE_STATES",
+    "TRANSITIONS",
     "Attempt",
     "AuthField",
     "Bundle",
@@ -102,13 +191,11 @@ __all__ = [
     "CredentialRequest",
     "DoctorCheck",
     "Event",
-    "FINAL_STATES",
     "FrontendTask",
     "FunctionCall",
     "HealthSpec",
     "Identity",
     "InstanceType",
-    "LIVE_STATES",
     "LogChunk",
     "LogCursor",
     "Mount",
@@ -129,7 +216,6 @@ __all__ = [
     "SecretRef",
     "ShellSession",
     "Submission",
-    "TRANSITIONS",
     "TaskConfig",
     "TaskListing",
     "TaskRef",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from flow_core.types._mapping import EMPTY, read_only
 
 import attrs
 
 from flow_core.types._config import Resources, TaskConfig
+from flow_core.types._mapping import EMPTY, read_only
 from flow_core.types._task import TaskRef
-
 
 
 @attrs.frozen
@@ -45,9 +44,7 @@ class ProviderFacts:
 class SecretBox:
     """The values of a task's secrets, by name; never printed, pickled or journaled."""
 
-    values: Mapping[str, str] = attrs.field(
-        default=EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=read_only
-    )
+    values: Mapping[str, str] = attrs.field(default=EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=read_only)
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("secrets are not pickled")

@@ -45,7 +45,9 @@ def ask(config: TaskConfig) -> TaskConfig:
     return host().policy(config, PolicyContext("local", "local"), lambda c: c)
 
 
-NAMED = "@hookimpl\ndef flow_task_config(self, config):\n    return attrs.evolve(config, name=(config.name or '') + {!r})"
+NAMED = (
+    "@hookimpl\ndef flow_task_config(self, config):\n    return attrs.evolve(config, name=(config.name or '') + {!r})"
+)
 
 
 def test_policies_are_a_chain_in_the_order_of_their_names(site: Path) -> None:
@@ -56,7 +58,9 @@ def test_policies_are_a_chain_in_the_order_of_their_names(site: Path) -> None:
 
 
 def test_a_refusal_names_the_plugin_and_its_reason(site: Path) -> None:
-    install(site, "cap", "@hookimpl\ndef flow_task_config(self, config):\n    return Refusal('too dear', 'ask finance')")
+    install(
+        site, "cap", "@hookimpl\ndef flow_task_config(self, config):\n    return Refusal('too dear', 'ask finance')"
+    )
 
     with pytest.raises(PolicyError, match=r"host plugin 'cap' \(host-cap 1.0\): too dear") as caught:
         ask(TaskConfig(command="true"))
@@ -82,7 +86,11 @@ def test_no_policy_leaves_the_config_alone(site: Path) -> None:
 def test_an_event_reaches_every_plugin_though_one_of_them_fails(site: Path, tmp_path: Path) -> None:
     install(site, "a", "@hookimpl\ndef flow_event(self, event):\n    raise RuntimeError('boom')")
     log = tmp_path / "events"
-    install(site, "b", f"@hookimpl\ndef flow_event(self, event):\n    __import__('pathlib').Path({str(log)!r}).write_text(event.kind)")
+    install(
+        site,
+        "b",
+        f"@hookimpl\ndef flow_event(self, event):\n    __import__('pathlib').Path({str(log)!r}).write_text(event.kind)",
+    )
 
     with pytest.warns(UserWarning, match="'a'.*flow_event: RuntimeError: boom"):
         host().event(Event("task.submitted", 0.0))

@@ -99,9 +99,7 @@ def check(machine: Machine, tasks: dict[str, int], blind: bool) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("shell", SHELLS)
-def test_exit_codes_and_logs_survive(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, shell: str, row: Row
-) -> None:
+def test_exit_codes_and_logs_survive(machine: Machine, monkeypatch: pytest.MonkeyPatch, shell: str, row: Row) -> None:
     use(monkeypatch, shell, "")
     tasks = start(machine)
     row(machine, list(tasks))

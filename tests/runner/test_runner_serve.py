@@ -111,14 +111,7 @@ def test_events_are_rotated(machine: Machine) -> None:
     machine.run("true")
     machine.run("true")
     until("rotation", lambda: (machine.root / "events.1").exists())
-    assert (
-        int(
-            (machine.root / "events").read_text().split()[0]
-            if (machine.root / "events").stat().st_size
-            else 8
-        )
-        >= 8
-    )
+    assert int((machine.root / "events").read_text().split()[0] if (machine.root / "events").stat().st_size else 8) >= 8
 
 
 def test_no_ring_is_lost_when_a_server_leaves(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,9 +124,7 @@ def test_no_ring_is_lost_when_a_server_leaves(machine: Machine, monkeypatch: pyt
 
 def test_many_clients_at_once_start_one_server(machine: Machine) -> None:
     tasks = [machine.stage("sleep 0.3") for _ in range(8)]
-    clients = [
-        threading.Thread(target=queue.ensure_serving, args=(str(machine.root), task)) for task in tasks
-    ]
+    clients = [threading.Thread(target=queue.ensure_serving, args=(str(machine.root), task)) for task in tasks]
     for client in clients:
         client.start()
     for client in clients:
@@ -187,9 +178,7 @@ def test_a_server_with_a_fault_says_it_in_its_log(machine: Machine) -> None:
     machine.serve()
     until(
         "the log",
-        lambda: (
-            (machine.root / "serve.log").exists() and "events" in (machine.root / "serve.log").read_text()
-        ),
+        lambda: ((machine.root / "serve.log").exists() and "events" in (machine.root / "serve.log").read_text()),
     )
 
 

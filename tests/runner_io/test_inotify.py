@@ -240,9 +240,7 @@ def test_a_full_queue_tells_of_everything(tmp_path):
 def test_a_network_file_system_is_polled(tmp_path, monkeypatch):
     from flow_core.runner import inotify
 
-    kind = subprocess.run(
-        ["stat", "-f", "-c", "%t", tmp_path], capture_output=True, text=True, check=True
-    ).stdout
+    kind = subprocess.run(["stat", "-f", "-c", "%t", tmp_path], capture_output=True, text=True, check=True).stdout
     with Watcher() as watcher:
         watcher.add(tmp_path)
         assert not watcher.polling

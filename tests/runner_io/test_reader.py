@@ -256,9 +256,7 @@ def test_closed_is_asked_each_second_and_ends_a_follower_after_all_that_is_there
 def test_closed_is_asked_while_a_task_never_stops_talking(folder):
     folder.write(b"first\n")
     asked = []
-    for _ in reader.read(
-        folder.path, {}, True, closed=lambda: asked.append(time.monotonic()) or len(asked) == 2
-    ):
+    for _ in reader.read(folder.path, {}, True, closed=lambda: asked.append(time.monotonic()) or len(asked) == 2):
         folder.write(b"more\n")
     assert len(asked) == 2
     assert asked[1] - asked[0] <= 1
@@ -559,9 +557,7 @@ def test_a_cursor_survives_its_text(cursor):
     assert reader.parse_cursor(reader.write_cursor(cursor)) == cursor
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"1.stdout": 3}', '{"1.0.stdout": "x"}', '{"1.0.stdout": null}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"1.stdout": 3}', '{"1.0.stdout": "x"}', '{"1.0.stdout": null}'])
 def test_a_text_that_is_no_cursor_is_an_error(text):
     with pytest.raises(ValueError, match="cursor"):
         reader.parse_cursor(text)

@@ -23,7 +23,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a clone would hold: the files git knows, as they are now."""
     target = tmp_path_factory.mktemp("clone")
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).is_file():
@@ -37,8 +40,17 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A fresh virtual environment that is active, and a home without anything."""
     folder = tmp_path_factory.mktemp("env")
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "LC_")) or name in ("LANG", "SSL_CERT_FILE")}
-    return {**kept, "PATH": f"{folder / 'venv' / 'bin'}:{os.environ['PATH']}", "HOME": str(folder), "VIRTUAL_ENV": str(folder / "venv")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(("PIP_", "LC_")) or name in ("LANG", "SSL_CERT_FILE")
+    }
+    return {
+        **kept,
+        "PATH": f"{folder / 'venv' / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "VIRTUAL_ENV": str(folder / "venv"),
+    }
 
 
 def first_command() -> str:
@@ -73,7 +85,9 @@ def test_both_names_of_the_command_work(environ: dict[str, str], command: list[s
 @needs_first
 def test_import_flow_is_flow_core(environ: dict[str, str]) -> None:
     code = "import flow; print(flow.run('echo from python', stream=False).status)"
-    done = subprocess.run(["python", "-c", code], env=environ, cwd=environ["HOME"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["python", "-c", code], env=environ, cwd=environ["HOME"], capture_output=True, text=True, check=False
+    )
 
     assert done.stdout == "succeeded\n", done.stderr
 

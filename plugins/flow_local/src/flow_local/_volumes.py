@@ -65,7 +65,9 @@ class Volumes:
             return False
         users = list(self._users(name))
         if users:
-            raise ConflictError(f"volume {name!r} is used by {', '.join(users)}", "wait for it, or cancel it, then delete")
+            raise ConflictError(
+                f"volume {name!r} is used by {', '.join(users)}", "wait for it, or cancel it, then delete"
+            )
         gone = self._root / f".{name}.{os.urandom(4).hex()}.deleted"
         (self._root / name).rename(gone)
         shutil.rmtree(gone)
