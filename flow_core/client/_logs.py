@@ -192,7 +192,8 @@ def _merged(
     def put(item: LogChunk | Exception | None) -> None:
         while not stop.is_set():
             try:
-                return chunks.put(item, timeout=1.0)
+                chunks.put(item, timeout=1.0)
+                return
             except queue.Full:
                 continue
 

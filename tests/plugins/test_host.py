@@ -73,7 +73,7 @@ def test_what_a_policy_makes_is_validated_again(site: Path) -> None:
     def validate(config: TaskConfig) -> TaskConfig:
         raise ConfigError(f"{config.name} is wrong")
 
-    with pytest.raises(PolicyError, match="'odd'.*made the task invalid: odd is wrong"):
+    with pytest.raises(PolicyError, match=r"'odd'.*made the task invalid: odd is wrong"):
         host().policy(TaskConfig(command="true"), PolicyContext("local", "local"), validate)
 
 

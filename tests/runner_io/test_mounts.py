@@ -57,7 +57,7 @@ class Machine:
         return subprocess.run(argv, capture_output=True, text=True, cwd=self.place, env=env, timeout=20)
 
     def run(self, command, *listed):
-        asked = [dict(zip(("source", "target", "read_only"), map(str, mount))) for mount in listed]
+        asked = [dict(zip(("source", "target", "read_only"), map(str, mount), strict=False)) for mount in listed]
         for mount in asked:
             mount["read_only"] = mount.get("read_only") == "True"
         return self.start(json.dumps(asked), command)

@@ -358,7 +358,7 @@ def test_reading_on_from_any_cursor_gives_the_same_bytes(tmp_path_factory, data,
         for piece in pieces:
             assert piece.data
             assert piece.time == reader.time_at(folder.rank(), "stdout", piece.offset)
-        read += b"".join(p.data for p in pieces)[: (stops + [0])[stops.index(start) + 1] - start]
+        read += b"".join(p.data for p in pieces)[: [*stops, 0][stops.index(start) + 1] - start]
     assert read == data
 
 
