@@ -15,9 +15,9 @@ from flow_core.cli._interrupts import Interrupted, Interrupts
 from flow_core.cli._rows import detail
 from flow_core.cli._streams import attached_printer
 from flow_core.cli._talk import quoted, say
-from flow_core.cli.commands.run import is_task_file
 from flow_core.client import Flow
 from flow_core.errors import ConfigError
+from flow_core.spec import is_task_file
 from flow_core.types import Problem, TaskConfig
 
 if TYPE_CHECKING:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flow_core._lazy import attribute
 
 if TYPE_CHECKING:
     from flow_core.client._flow import (
@@ -24,7 +25,6 @@ _HOMES = {
     "flow_core.client._plan": "Plan",
     "flow_core.client._task": "Task exit_status",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Flow",
@@ -35,9 +35,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value  # asked once
-    return value
+    return attribute(__name__, _HOMES, name)

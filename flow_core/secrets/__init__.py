@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flow_core._lazy import attribute
 
 if TYPE_CHECKING:
     from flow_core.secrets._credential import (
@@ -74,7 +75,6 @@ _HOMES = {
     "flow_core.secrets._secret": "Secret",
     "flow_core.secrets._stores": "CallableStore EnvironmentStore FileStore KeyringStore Store WritableStore delete find list_names local_stores set_ standard_stores",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "CallableStore",
@@ -101,9 +101,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value  # asked once
-    return value
+    return attribute(__name__, _HOMES, name)

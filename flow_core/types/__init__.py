@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from flow_core._lazy import attribute
 
 if TYPE_CHECKING:
     from flow_core.types._config import (
@@ -178,7 +179,6 @@ _HOMES = {
     "flow_core.types._task": "Attempt FINAL_STATES LIVE_STATES NodeReport TRANSITIONS TaskRef TaskReport format_ref may_become parse_ref",
     "flow_core.types._units": "format_duration format_size parse_duration parse_size",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "FINAL_STATES",
@@ -238,9 +238,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value  # asked once
-    return value
+    return attribute(__name__, _HOMES, name)

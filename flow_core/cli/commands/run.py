@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from flow_core.cli._complete import complete_profile
 from flow_core.cli._options import json_option
-from flow_core.spec import flags
+from flow_core.spec import flags, is_task_file
 
 
 class RunCommand(click.Command):
@@ -43,11 +42,6 @@ class RunCommand(click.Command):
         found, _, _ = self.make_parser(ctx).parse_args(list(args))
         words = found.get("words")
         return list(words) if isinstance(words, (tuple, list)) else []
-
-
-def is_task_file(word: str) -> bool:
-    """Say whether ``word`` names a task file rather than a command."""
-    return word.endswith((".yaml", ".yml", ".json")) and os.path.isfile(word)  # a long command is no path at all
 
 
 def _task_options() -> Iterator[click.Option]:
