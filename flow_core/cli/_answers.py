@@ -147,7 +147,7 @@ _FINDING = _object({"name": _TEXT, "status": {"enum": ["ok", "warning", "error"]
 _ORIGIN = _object({"layer": _TEXT, "file": _MAYBE_TEXT, "line": _MAYBE_COUNT, "column": _MAYBE_COUNT, "name": _TEXT})
 
 ANSWERS: Mapping[str, Schema] = {
-    "run": {"anyOf": [_DETAIL, _PLAN]},
+    "run": {"anyOf": [_DETAIL, _PLAN, _list(_DETAIL), _list(_PLAN)], "description": "lists where a file holds several"},
     "status": {"anyOf": [_list(_ROW), _ROW], "description": "all rows; with --watch one changed row per line"},
     "logs": {"anyOf": [_list(_CHUNK), _CHUNK], "description": "all chunks; with --follow one per line"},
     "wait": _list(_DETAIL),
@@ -169,7 +169,8 @@ ANSWERS: Mapping[str, Schema] = {
     "secret.list": _list(_object({"name": _TEXT, "store": _TEXT})),
     "secret.delete": _object({"name": _TEXT, "deleted": _YES_NO}),
     "plugins.list": _list(_object(_PLUGIN)),
-    "plugins.show": _list(_object({**_PLUGIN, "hooks": _list(_TEXT)})),
+    "plugins.show": _list(_object({**_PLUGIN, "hooks": _list(_TEXT), "settings": {"type": "object"}})),
+    "plugins.new": _object({"path": _TEXT, "files": _list(_TEXT)}),
     "plugins.doctor": _list(_FINDING),
     "doctor": _list(_FINDING),
     "schema": {"type": "object"},

@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, Entry] = {
     "whoami": Entry(SETTINGS, "Say whom a profile's credentials stand for."),
     "config": Entry(SETTINGS, "Show and change settings, each with its origin."),
     "secret": Entry(SETTINGS, "Keep secrets that tasks may be given."),
-    "plugins": Entry(FLOW, "List, show and diagnose plugins."),
+    "plugins": Entry(FLOW, "List, show, diagnose and begin plugins."),
     "doctor": Entry(FLOW, "Find out what is wrong here, and the mend."),
     "schema": Entry(FLOW, "Print the schema of task files and the tree of commands."),
     "completion": Entry(FLOW, "Print the completion script for a shell."),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flow_core.errors import ConfigError
 from flow_core.faces._face import Face
 from flow_core.types import (
     DoctorCheck,
@@ -83,6 +84,23 @@ class Provider(Face):
 
     def _is_prompt(self) -> bool:
         return self.facts.prompt
+
+    def options(self, config: TaskConfig) -> object:
+        """Return the config's section of this provider as its typed ``Options``; None where it has none.
+
+        Raises ConfigError for what it does not take.
+        """
+        section = config.options.get(self.provider, {})
+        kind = getattr(self._scope.plugin_class, "Options", None)
+        path = f"options.{self.provider}"
+        if kind is not None:
+            from flow_core.settings import options
+
+            return options(kind, section, path)
+        if section:
+            problems = [Problem(f"{path}.{key}", "UNKNOWN_OPTION", f"{self.provider} has no option {key!r}") for key in section]
+            raise ConfigError(f"{self.provider} takes no options of its own", problems=problems)
+        return None
 
     def auth_check(self) -> Identity:
         """Say whom the credentials stand for."""

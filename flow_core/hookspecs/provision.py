@@ -32,7 +32,7 @@ class ProvisionHooks(Protocol):
         Called after the intent is in the journal; 60 s. Idempotent: the same ``submission.request_id`` gives the same
         reference and nothing new, also from two processes at once, so carry it in whatever the platform lets you find
         again (a name, a comment, a tag). Core never repeats a submit without asking ``flow_provision_find``.
-        Raises QuotaError, ConflictError, UnavailableError when nothing was accepted, TransientError when that is unknown.
+        Raises QuotaError, ConflictError, UnavailableError when nothing was accepted, TransientError when it is unknown.
 
         Example::
 
@@ -119,7 +119,7 @@ class ProvisionHooks(Protocol):
 
     @hookspec(firstresult=True)
     def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
-        """List what could be had, cheapest first; read only; 15 s. Without it prices are unknown and a cost cap refuses.
+        """List what could be had, cheapest first; read only; 15 s. Without it no price is known and a cost cap refuses.
 
         Example::
 
@@ -209,7 +209,7 @@ class ProvisionHooks(Protocol):
 
 
 class ResourceHooks(Protocol):
-    """Optional: what a provider holds for us beside tasks (kept machines, minted keys), so that nothing bills unseen."""
+    """Optional: what a provider holds for us beside tasks (kept machines, minted keys): nothing bills unseen."""
 
     @hookspec(firstresult=True)
     def flow_resource_list(self) -> Sequence[Resource]:

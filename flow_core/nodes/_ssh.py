@@ -53,7 +53,7 @@ class SshNode:
         closed: Callable[[], bool] | None = None,
     ) -> Iterator[LogChunk]:
         """See :meth:`Node.read`. After a cut it goes on at the same byte; TransientError after five vain tries."""
-        words = [word for stream in streams for word in ("--stream", stream)]
+        words = [word for stream in streams or ("none",) for word in ("--stream", stream)]
         words += [word for rank in ranks or () for word in ("--rank", str(rank))]
         start = partial(self._start_reading, "follow" if follow else "once", words)
         return _logs.read(start, self._explain, cursor, closed)

@@ -49,8 +49,8 @@ def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) 
 
 def sweep(root: Path) -> list[str]:
     """Remove what killed processes had begun to stage in ``root``; return the request ids."""
-    found = [entry.name[1:-4] for entry in root.glob(".*.new")] if root.is_dir() else []
-    return [request_id for request_id in found if _sweep(root, request_id)]
+    found = {entry.stem[1:] for pattern in (".*.new", ".*.lock") for entry in root.glob(pattern)}
+    return [request_id for request_id in sorted(found) if _sweep(root, request_id)]
 
 
 def _sweep_now_and_then(root: Path) -> None:

@@ -20,16 +20,20 @@ def main(kind: str, name: str) -> None:
 
 
 def probe(kind: str, name: str) -> dict[str, Any]:
-    """Return ``seconds`` of the import, ``hooks`` that it implements, and ``error`` (empty when nothing is wrong)."""
+    """Return ``seconds`` of the import, ``hooks``, ``settings`` (name -> type, default, help, env) and ``error``.
+
+    The error is empty when nothing is wrong.
+    """
     import flow_core.hookspecs  # noqa: F401 - what core brings is not the plugin's time
     from flow_core.plugins import Catalog
 
     plugin = Catalog({}).plugin(kind, name)
     started = time.perf_counter()
-    found: dict[str, Any] = {"hooks": [], "error": ""}
+    found: dict[str, Any] = {"hooks": [], "settings": {}, "error": ""}
     try:
         loaded = plugin.load()
         found["seconds"] = time.perf_counter() - started
+        found["settings"] = _settings(getattr(loaded, "Settings", None))
         found["hooks"] = _hooks(plugin, loaded)
         found["error"] = _missing(plugin, found["hooks"])
     except PluginError as error:
@@ -54,6 +58,29 @@ def _hooks(plugin: Plugin, loaded: Any) -> list[str]:
         return sorted(Scope(plugin.name, instance, specs, label=str(plugin)).supports)
     except PluginError as error:
         raise PluginError(error.message + _meant(error.message, specs)) from error
+
+
+def _settings(cls: Any) -> dict[str, dict[str, str]]:
+    import attrs
+
+    if cls is None or not attrs.has(cls):
+        return {}
+    return {field.alias or field.name: _setting(field) for field in attrs.fields(cls) if field.init}
+
+
+def _setting(field: Any) -> dict[str, str]:
+    import attrs
+
+    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    secret, required = field.metadata.get("secret"), field.default is attrs.NOTHING
+    made = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+    default = "" if secret or required or made else str(field.default)
+    return {
+        "type": "secret" if secret else kind,
+        "default": "required" if required and not secret else default,
+        "help": str(field.metadata.get("help", "")),
+        "env": str(field.metadata.get("env", "")),
+    }
 
 
 def _specs(kind: str) -> tuple[type, ...]:

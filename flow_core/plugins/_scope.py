@@ -41,6 +41,7 @@ class Scope:
         self.name = name
         self.label = label or f"plugin {name!r}"
         self._distribution = distribution
+        self.plugin_class = type(plugin)
         self._lock = None if thread_safe else threading.RLock()
         manager = _Manager("flow")
         for spec in specs:
@@ -75,11 +76,13 @@ class Scope:
         answers = False
         for impl in getattr(manager.hook, hook).get_hookimpls():
             if impl.kwargnames:
-                raise self._fault(f"{hook} gives {', '.join(impl.kwargnames)} a default, so it would never be filled: remove it")
+                given = ", ".join(impl.kwargnames)
+                raise self._fault(f"{hook} gives {given} a default, so it would never be filled: remove it")
             if impl.wrapper or impl.hookwrapper:
                 continue
             if impl.plugin is not plugin:
-                raise self._fault(f"{impl.plugin_name} may only wrap {hook}, not answer it: mark it @hookimpl(wrapper=True)")
+                mend = "mark it @hookimpl(wrapper=True)"
+                raise self._fault(f"{impl.plugin_name} may only wrap {hook}, not answer it: {mend}")
             answers = True
         return answers
 
@@ -89,7 +92,7 @@ class Scope:
             raise CapabilityError(f"{self.label} does not support this: it has no {hook}")
 
     def call(self, hook: str, **arguments: Any) -> Any:
-        """Call one hook. Whatever is raised that is not a FlowError becomes a ProviderError that names plugin and hook."""
+        """Call one hook. What is raised and is no FlowError becomes a ProviderError that names plugin and hook."""
         if hook not in self.supports:
             self.require(hook)
         try:

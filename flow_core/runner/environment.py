@@ -25,9 +25,9 @@ def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Pla
     env.update((name, os.environ[name]) for name in bundle.env_pass if name in os.environ)
     env.update((str(name), str(value)) for name, value in (bundle.rank_env.get(str(rank)) or {}).items())
     env.update(bundle.env)
-    env.update(_secrets(folder, bundle))
     if "HOME" not in env:
         env["HOME"] = _home()
+    env.update(_secrets(folder, bundle, env["HOME"]))
     env.update(_rank(folder, bundle, attempt, rank, place))
     if place.gpus is not None:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(place.gpus.get(str(rank), ()))
@@ -84,7 +84,7 @@ def _home() -> str:
         return "/"
 
 
-def _secrets(folder: str, bundle: Bundle) -> Dict[str, str]:
+def _secrets(folder: str, bundle: Bundle, home: str) -> Dict[str, str]:
     """The secrets that go into the environment; those that are files are written (0600) where they belong."""
     names: Dict[str, str] = bundle.secrets.get("names") or {}
     files: Dict[str, str] = bundle.secrets.get("files") or {}
@@ -97,8 +97,13 @@ def _secrets(folder: str, bundle: Bundle) -> Dict[str, str]:
             "no value was delivered for the secret %s: submit the task again" % ", ".join(missing)
         )
     for path, key in files.items():
-        _write_secret(os.path.expanduser(path), values[key])
+        _write_secret(_at_home(path, home), values[key])
     return {name: values[key] for name, key in names.items()}
+
+
+def _at_home(path: str, home: str) -> str:
+    """A path that may begin with the home of the task, which need not be that of this process."""
+    return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 def _read_secrets(folder: str) -> Dict[str, str]:
@@ -120,7 +125,8 @@ def _write_secret(path: str, value: str) -> None:
 def remove_secrets(folder: str, bundle: Optional[Bundle]) -> None:
     """Remove what was delivered, and the files that were made of it."""
     files: Doc = (bundle.secrets.get("files") or {}) if bundle else {}
-    for path in (folder + "/secrets", *map(os.path.expanduser, files)):
+    home = (bundle.env.get("HOME") if bundle else None) or _home()
+    for path in (folder + "/secrets", *(_at_home(name, home) for name in files)):
         try:
             os.unlink(path)
         except OSError:

@@ -85,6 +85,9 @@ class Log:
     def pieces(self, cursor: Cursor, closed: Optional[Callable[[], bool]]) -> Generator[Piece, None, None]:
         self._positions.update(cursor)
         self._closed = closed
+        if self._watcher is not None and self._is_final():
+            self._watcher.close()
+            self._watcher = None
         self._look((), deep=True)
         while True:
             over = self._watcher is None or self._over or self._is_final()
@@ -148,7 +151,7 @@ class Log:
 
     def _names(self, place: Place) -> List[str]:
         if not place:
-            return ["attempts"] if _exists("attempts", self.fd) else []
+            return ["attempts"] if self._streams and _exists("attempts", self.fd) else []
         names = _list("/".join(place), self.fd)
         if len(place) == 3:
             return [name for name in names if name in self._streams]
@@ -183,7 +186,11 @@ class Log:
             end = found.st_size if end is None else min(end, found.st_size)
             data = os.pread(fd, max(0, min(BLOCK, end - start)), start)
             self._positions[key] = start + len(data)
-            pieces = _cut(key, start, data, spans(index, start, start + len(data)))
+            # What was written too fast for an index was written just before the file last changed.
+            times: List[Span] = (
+                [(start, found.st_mtime)] if index is None else spans(index, start, start + len(data))
+            )
+            pieces = _cut(key, start, data, times)
         finally:
             os.close(fd)
             close_fd(index)

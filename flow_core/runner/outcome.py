@@ -214,9 +214,9 @@ def _seen(found: Exit, read: Callable[[], Exit]) -> Exit:
     return found._replace(verdict=("lost", why), ended_at=time.time()) if why else found
 
 
-REBOOTED = "lost: the machine was restarted (another boot id)"
-ELSEWHERE = "lost: it was started on %s, which left no record of its end"
-KILLED = "lost: its watcher and its command were killed, and nobody was left to see the exit code"
+REBOOTED = "the machine was restarted (another boot id)"
+ELSEWHERE = "it was started on %s, which left no record of its end"
+KILLED = "its watcher and its command were killed, and nobody was left to see the exit code"
 
 
 def rebooted(found: Exit) -> bool:

@@ -57,7 +57,8 @@ def ensure_serving(root: str, task: str = "") -> None:
     The server outlives this process, holds none of its descriptors and is not its child.
     Raises TimeoutError when the lock is held by somebody who does not answer, OSError when none can be started.
     """
-    os.makedirs(root + "/tasks", 0o700, exist_ok=True)
+    if not os.path.isdir(root + "/tasks"):
+        os.makedirs(root + "/tasks", 0o700, exist_ok=True)
     deadline = time.monotonic() + _PATIENCE
     while not ring(root, task):
         lock = _take(root + "/serve.lock")

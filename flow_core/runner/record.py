@@ -143,6 +143,10 @@ def done_dir(root: str, task: str) -> str:
 
 def locate(root: str, task: str) -> Optional[str]:
     """The folder of a task, live or ended; None when this machine has none of that name."""
+    if task in ("", ".", "..") or "/" in task:
+        return None  # no task's name, but a path that would lead to another folder
+    if task.startswith(".") or os.sep in task or not task:
+        return None  # a folder's name, and none that is still being staged
     live = "%s/tasks/%s" % (root, task)
     for path in (live, done_dir(root, task), live):  # it may move between the first two looks
         if os.path.isdir(path):

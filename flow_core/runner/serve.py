@@ -14,9 +14,9 @@ from . import control, outcome
 from .board import Board, Entry
 from .bundle import Bundle, BundleError
 from .claims import Claim, claim, told
-from .dependencies import Held
 from .events import Events
 from .guardian import Guardian
+from .held import Held
 from .launch import command
 from .line import Line, Waiting
 from .look import Look
@@ -97,6 +97,10 @@ class Server:
     def _tick(self) -> None:
         """What nothing wakes us for: hand-made control files, rings that were lost, a guardian that was killed."""
         self._node.loop.after(_TICK, self._tick)
+        if os.fstat(self._folder).st_nlink == 0:
+            # Somebody removed the whole root: there is nothing left to serve, and nowhere to write.
+            self._guardian.dismiss()
+            os._exit(1)
         if not self._known:
             return
         self._guardian.ensure()

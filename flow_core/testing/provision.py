@@ -14,7 +14,6 @@ from flow_core.testing._surroundings import Surroundings
 class ProvisionContract(Submitting, Ending, Cancelling, Ranks, Surroundings):
     """Scenarios P01 to P67. ``provider`` names the provider."""
 
-    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset(
         {
             "flow_provision_submit",

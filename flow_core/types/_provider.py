@@ -71,7 +71,8 @@ class Bundle:
 class Submission:
     """One request to run a task. ``request_id`` is what makes it idempotent; ``deadline`` is UTC seconds.
 
-    ``resubmission`` counts the submissions of this task before this one.
+    ``resubmission`` counts the submissions of this task before this one. ``options`` is the config's section of this
+    provider as the class ``Options`` of the provider; None when it has no such class.
     """
 
     request_id: str
@@ -82,6 +83,7 @@ class Submission:
     bundle: Bundle
     resubmission: int = 0
     deadline: float = 0.0
+    options: object = None
 
 
 @attrs.frozen

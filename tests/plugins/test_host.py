@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from flow_core.errors import ConfigError, PolicyError
+from flow_core.errors import ConfigError, PluginError, PolicyError
 from flow_core.plugins import Catalog
 from flow_core.plugins._host import Host
 from flow_core.types import Event, PolicyContext, TaskConfig
@@ -96,6 +96,48 @@ def test_a_broken_host_plugin_is_left_out_with_a_warning(site: Path) -> None:
 
     with pytest.warns(UserWarning, match="'bad'.*RuntimeError: no; it is left out"):
         assert ask(TaskConfig(command="true")).name == "good"
+
+
+def test_a_plugin_that_cannot_be_made_is_left_out_with_a_warning(site: Path) -> None:
+    install(site, "bad", "def __init__(self):\n    raise ValueError('no cap')\n" + NAMED.format("bad"))
+
+    with pytest.warns(UserWarning, match="'bad'.*could not be opened: ValueError: no cap; it is left out"):
+        assert ask(TaskConfig(command="true")).name is None
+
+
+def test_a_required_plugin_that_is_broken_stops_every_task(site: Path) -> None:
+    install(site, "bad", "raise RuntimeError('no')")
+
+    with pytest.raises(PluginError, match=r"'bad'.*RuntimeError: no"):
+        Host(Catalog({}), ["Host_Bad"]).policy(TaskConfig(command="true"), PolicyContext("p", "p"), lambda c: c)
+
+
+@pytest.mark.parametrize("environ", [{}, {"FLOW_DISABLE_PLUGINS": "host-guard"}])
+def test_a_required_plugin_that_is_not_there_stops_every_task(site: Path, environ: dict[str, str]) -> None:
+    if environ:
+        install(site, "guard", NAMED.format("guard"))
+
+    with pytest.raises(PluginError, match="the settings require host-guard, which has no host plugin here"):
+        Host(Catalog(environ), ["host-guard"]).event(Event("task.submitted", 0.0))
+
+
+def test_a_required_plugin_that_works_is_asked(site: Path) -> None:
+    install(site, "guard", NAMED.format("guard"))
+
+    asked = Host(Catalog({}), ["host-guard"]).policy(TaskConfig(command="true"), PolicyContext("p", "p"), lambda c: c)
+
+    assert asked.name == "guard"
+
+
+def test_the_settings_say_what_is_required(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flow_core import Flow
+
+    (site / "config").mkdir()
+    (site / "config" / "config.yaml").write_text("policy: {plugins: {require: [host-guard]}}\n")
+    monkeypatch.setenv("FLOW_HOME", str(site / "config"))
+
+    with pytest.raises(PluginError, match="the settings require host-guard"):
+        Flow().provider("local")
 
 
 def test_the_wrapper_of_the_first_plugin_is_outermost(site: Path) -> None:

@@ -177,7 +177,7 @@ def test_after_a_reboot_running_tasks_are_lost_and_waiting_ones_start(
     monkeypatch.setenv("FLOW_RUNNER_BOOT_ID", "another")
     machine.serve()
     found = machine.wait(running)
-    assert (found["state"], found["reason"]) == ("lost", "lost: the machine was restarted (another boot id)")
+    assert (found["state"], found["reason"]) == ("lost", "the machine was restarted (another boot id)")
     assert machine.wait(waiting)["attempts"][-1]["exit_code"] == 4
 
 

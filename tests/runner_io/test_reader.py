@@ -386,9 +386,10 @@ def test_a_damaged_index_costs_no_byte(tmp_path_factory, records, start):
     assert b"".join(p.data for p in pieces) == b"0123456789"[start:]
 
 
-def test_without_index_there_is_no_time(folder):
+def test_without_index_the_time_is_that_of_the_last_write(folder):
     folder.write(b"aaa")
-    assert once(folder) == [Piece(1, 0, "stdout", 0, b"aaa", None)]
+    os.utime(folder.rank(1, 0) / "stdout", (5, 5))
+    assert once(folder) == [Piece(1, 0, "stdout", 0, b"aaa", 5.0)]
 
 
 def test_bytes_before_the_first_record_have_no_time(folder):
@@ -510,10 +511,11 @@ def test_frames_carry_the_pieces_and_the_report(folder):
 
 def test_a_frame_has_the_documented_header(folder):
     folder.write(b"data")
+    os.utime(folder.rank(1, 0) / "stdout", (5, 5))
     folder.end()
     out = io.BytesIO()
     reader.write_frames(out, folder.path, {}, False)
-    assert out.getvalue().startswith(b'{"a":1,"r":0,"s":"stdout","o":0,"n":4,"t":null}\ndata{"end":"final"')
+    assert out.getvalue().startswith(b'{"a":1,"r":0,"s":"stdout","o":0,"n":4,"t":5.0}\ndata{"end":"final"')
 
 
 def test_frames_that_were_cut_anywhere_resume_without_loss(folder):

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import attrs
 
-from flow_core import NodeAccess, NotFoundError, Problem, ProviderFacts, Submission, TaskConfig, TaskRef, TaskReport, hookimpl, nodes
+from flow_core import (
+    NodeAccess,
+    NotFoundError,
+    Problem,
+    ProviderFacts,
+    Submission,
+    TaskConfig,
+    TaskRef,
+    TaskReport,
+    hookimpl,
+    nodes,
+)
 from flow_core.hookspecs import NodeHooks, ProvisionHooks
 
 
@@ -34,9 +45,8 @@ class ToyProvider(ProvisionHooks, NodeHooks):
 
     @hookimpl
     def flow_provider_facts(self) -> ProviderFacts:
-        return ProviderFacts(
-            shares_client_files=True, multi_node=True, separate_streams=True, restarts_by_itself=True, min_poll_seconds=0.05
-        )
+        here = ProviderFacts(shares_client_files=True, multi_node=True, separate_streams=True)
+        return attrs.evolve(here, restarts_by_itself=True, min_poll_seconds=0.05)
 
     @hookimpl
     def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
@@ -49,7 +59,9 @@ class ToyProvider(ProvisionHooks, NodeHooks):
 
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
-        folder = nodes.stage(self._root, submission)  # by rename: a second call with this request_id changes nothing
+        document = {**submission.bundle.document, "master": {"address": "127.0.0.1"}}  # all ranks are on this machine
+        here = attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, document=document))
+        folder = nodes.stage(self._root, here)  # by rename: a second call with this request_id changes nothing
         for rank in range(submission.config.num_instances):
             nodes.spawn(folder, rank)  # under a lock: a rank that was started is not started again
         return TaskRef(submission.request_id)

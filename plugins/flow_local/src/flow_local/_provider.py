@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from flow_core import (
     OfferRequest,
     Problem,
     ProviderFacts,
+    StateError,
     Submission,
     TaskConfig,
     TaskListing,
     TaskRef,
     TaskReport,
+    TransientError,
     Volume,
     VolumeSpec,
     hookimpl,
@@ -154,18 +157,24 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:  # noqa: ARG002
+        nodes.sweep(self._root / "tasks")  # what those had begun that were killed: it may hold code and secrets
         return {name: [TaskRef(name)] for name in request_ids if nodes.locate(self._root, name)}
 
     @hookimpl
     def flow_provision_list(self, since: float) -> Sequence[TaskListing]:
         folders = [*self._root.glob("tasks/flow-*"), *self._root.glob("done/*/flow-*")]
-        found = (nodes.listing(folder) for folder in folders)
-        return [task for task in found if task.created_at >= since]
+        return [task for task in self._listings(folders) if task.created_at >= since]
+
+    def _listings(self, folders: Sequence[Path]) -> Iterator[TaskListing]:
+        for folder in folders:
+            with suppress(NotFoundError):  # it was removed between the two looks
+                yield nodes.listing(folder)
 
     @hookimpl
     def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
         if nodes.is_waiting(self._root):
-            nodes.serve(self._root)  # whoever ran them may have been killed
+            with suppress(StateError, TransientError):  # a full disk keeps nobody from looking
+                nodes.serve(self._root)  # whoever ran them may have been killed
         waiting = nodes.waiting_reports(self._root, [ref.id for ref in refs]) if len(refs) > _MANY else {}
         reports = {ref: waiting.get(ref.id) or self._report(ref) for ref in refs}
         return {ref: report for ref, report in reports.items() if report is not None}
@@ -177,7 +186,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
                 return None
             try:
                 return nodes.report(folder)
-            except FileNotFoundError:
+            except NotFoundError:
                 continue
         return None
 

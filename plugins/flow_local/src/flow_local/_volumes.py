@@ -32,7 +32,7 @@ class Volumes:
 
     def create(self, spec: VolumeSpec, request_id: str) -> Volume:
         """Create a volume; the same ``request_id`` gives the same one. Raises ConflictError when the name is taken."""
-        new = self._root / f".{spec.name}.{request_id}.new"
+        new = self._root / f".{spec.name}.{os.urandom(8).hex()}.new"  # the same request may come twice at once
         document = {"request_id": request_id, "size_gb": spec.size_gb, "created_at": time.time()}
         try:
             (new / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
