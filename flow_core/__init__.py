@@ -14,75 +14,34 @@ from typing import TYPE_CHECKING, Any
 from flow_core._lazy import attribute
 
 if TYPE_CHECKING:
-    from flow_core import aio as aio
-    from flow_core import nodes as nodes
+    from flow_core import aio as aio, nodes as nodes
     from flow_core._functions import (
         run as run,
-    )
-    from flow_core._functions import (
         submit as submit,
-    )
-    from flow_core._functions import (
         task as task,
-    )
-    from flow_core._functions import (
         tasks as tasks,
     )
     from flow_core.client import (
         Flow as Flow,
-    )
-    from flow_core.client import (
         Plan as Plan,
-    )
-    from flow_core.client import (
         Task as Task,
-    )
-    from flow_core.client import (
         exit_status as exit_status,
     )
     from flow_core.errors import (
         AuthError as AuthError,
-    )
-    from flow_core.errors import (
         CapabilityError as CapabilityError,
-    )
-    from flow_core.errors import (
         ConfigError as ConfigError,
-    )
-    from flow_core.errors import (
         ConflictError as ConflictError,
-    )
-    from flow_core.errors import (
         FlowError as FlowError,
-    )
-    from flow_core.errors import (
         NotFoundError as NotFoundError,
-    )
-    from flow_core.errors import (
         PluginError as PluginError,
-    )
-    from flow_core.errors import (
         PolicyError as PolicyError,
-    )
-    from flow_core.errors import (
         ProviderError as ProviderError,
-    )
-    from flow_core.errors import (
         QuotaError as QuotaError,
-    )
-    from flow_core.errors import (
         StateError as StateError,
-    )
-    from flow_core.errors import (
         TaskFailed as TaskFailed,
-    )
-    from flow_core.errors import (
         TaskLostError as TaskLostError,
-    )
-    from flow_core.errors import (
         TransientError as TransientError,
-    )
-    from flow_core.errors import (
         UnavailableError as UnavailableError,
     )
     from flow_core.hookspecs import (
@@ -93,113 +52,41 @@ if TYPE_CHECKING:
     )
     from flow_core.types import (
         Attempt as Attempt,
-    )
-    from flow_core.types import (
         AuthField as AuthField,
-    )
-    from flow_core.types import (
         Bundle as Bundle,
-    )
-    from flow_core.types import (
         CodeSpec as CodeSpec,
-    )
-    from flow_core.types import (
         CredentialRequest as CredentialRequest,
-    )
-    from flow_core.types import (
         DoctorCheck as DoctorCheck,
-    )
-    from flow_core.types import (
         Event as Event,
-    )
-    from flow_core.types import (
         FrontendTask as FrontendTask,
-    )
-    from flow_core.types import (
         HealthSpec as HealthSpec,
-    )
-    from flow_core.types import (
         Identity as Identity,
-    )
-    from flow_core.types import (
         LogChunk as LogChunk,
-    )
-    from flow_core.types import (
         LogCursor as LogCursor,
-    )
-    from flow_core.types import (
         Mount as Mount,
-    )
-    from flow_core.types import (
         NodeAccess as NodeAccess,
-    )
-    from flow_core.types import (
         NodeReport as NodeReport,
-    )
-    from flow_core.types import (
         Offer as Offer,
-    )
-    from flow_core.types import (
         OfferRequest as OfferRequest,
-    )
-    from flow_core.types import (
         PolicyContext as PolicyContext,
-    )
-    from flow_core.types import (
         PortSpec as PortSpec,
-    )
-    from flow_core.types import (
         Position as Position,
-    )
-    from flow_core.types import (
         Problem as Problem,
-    )
-    from flow_core.types import (
         ProviderFacts as ProviderFacts,
-    )
-    from flow_core.types import (
         Refusal as Refusal,
-    )
-    from flow_core.types import (
         Resource as Resource,
-    )
-    from flow_core.types import (
         Resources as Resources,
-    )
-    from flow_core.types import (
         ResultInfo as ResultInfo,
-    )
-    from flow_core.types import (
         SecretBox as SecretBox,
-    )
-    from flow_core.types import (
         SecretRef as SecretRef,
-    )
-    from flow_core.types import (
         ShellSession as ShellSession,
-    )
-    from flow_core.types import (
         Submission as Submission,
-    )
-    from flow_core.types import (
         TaskConfig as TaskConfig,
-    )
-    from flow_core.types import (
         TaskListing as TaskListing,
-    )
-    from flow_core.types import (
         TaskRef as TaskRef,
-    )
-    from flow_core.types import (
         TaskReport as TaskReport,
-    )
-    from flow_core.types import (
         Ticket as Ticket,
-    )
-    from flow_core.types import (
         Volume as Volume,
-    )
-    from flow_core.types import (
         VolumeSpec as VolumeSpec,
     )
 

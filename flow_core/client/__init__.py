@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     )
     from flow_core.client._task import (
         Task as Task,
-    )
-    from flow_core.client._task import (
         exit_status as exit_status,
     )
 

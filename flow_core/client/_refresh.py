@@ -51,6 +51,7 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     refs = {row.id: parse_ref(row.ref or "")[2] for row in rows}
     reports = retry(lambda: provider.status(list(refs.values())))
     told = {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports}
+    told = {row.id: told[row.id] for row in rows if row.id in told and not _is_known(row, told[row.id])}
     ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
     apply(session, {**told, **{task_id: _witnessed(provider, ref, told[task_id]) for task_id, ref in ends.items()}})
     for row in rows:
@@ -78,6 +79,11 @@ def _grace(session: Session, row: TaskRow) -> float:
     """Return the grace that the last cancel of a task asked for, seconds: repeating it must not change that."""
     asked = [row_.event.data for row_ in session.journal.events(row.id) if row_.event.kind == CANCEL_REQUESTED]
     return float(asked[-1]["grace"]) if asked else config_of(row).grace
+
+
+def _is_known(row: TaskRow, report: TaskReport) -> bool:
+    """Whether a task still waits for the same reason: of ten thousand that do, none is looked up in the journal."""
+    return (row.state, row.reason) == ("pending", report.reason) and report.state == "pending" and not report.attempts
 
 
 def config_of(row: TaskRow) -> TaskConfig:

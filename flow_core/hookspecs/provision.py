@@ -7,10 +7,12 @@ from typing import Protocol
 
 from flow_core.hookspecs._markers import hookspec, optional
 from flow_core.types import (
+    DoctorCheck,
     Offer,
     OfferRequest,
     Problem,
     ProviderFacts,
+    QueuedTask,
     Resource,
     Submission,
     TaskConfig,
@@ -177,6 +179,33 @@ class ProvisionHooks(Protocol):
                 return self._api.delete(f"/machines/{ref.id}").ok
         """
         optional("flow_provision_release")
+
+    @hookspec(firstresult=True)
+    def flow_provision_queue(self) -> Sequence[QueuedTask]:
+        """List our tasks that run, then those that wait, in the order in which they will start, each with its reason.
+
+        For ``flow queue``; read only; 30 s. A reason is one line that names what it waits for and who has it.
+
+        Example::
+
+            @hookimpl
+            def flow_provision_queue(self):
+                jobs = sorted(self._api.jobs(mine=True), key=lambda j: j["rank"])
+                return [QueuedTask(TaskRef(j["id"]), j["task"], "pending", j["why"], place=j["rank"]) for j in jobs]
+        """
+        optional("flow_provision_queue")
+
+    @hookspec(firstresult=True)
+    def flow_provider_checks(self) -> Sequence[DoctorCheck]:
+        """Add findings about this profile to ``flow doctor``: what is enforced, what is missing; read only; 15 s.
+
+        Example::
+
+            @hookimpl
+            def flow_provider_checks(self):
+                return [DoctorCheck("acme quota", "ok", "8 GPUs")]
+        """
+        optional("flow_provider_checks")
 
 
 class ResourceHooks(Protocol):

@@ -92,12 +92,16 @@ class Ending:
 
     def _leftovers(self, rank: Rank) -> List[int]:
         """What still runs of a rank that has ended; cheap where it left nothing."""
+        if rank.group is not None and rank.group.pids():
+            return self._members(rank)
         if not rank.watcher or (rank.orphans_come_here and not self._orphans(rank)):
             return []
         return self._members(rank)
 
     def _members(self, rank: Rank) -> List[int]:
         found = tree.members(rank.tree())
+        if rank.group is not None:
+            found += [pid for pid in rank.group.pids() if pid not in found]
         if rank.end is not None and rank.orphans_come_here:
             found += [pid for pid in self._orphans(rank) if pid not in found]
         return found
@@ -111,5 +115,7 @@ class Ending:
 
     def _done(self, rank: Rank) -> None:
         self._stops.pop(rank, None)
+        if rank.group is not None:
+            rank.group.remove()
         rank.over = True
         self._on_over(rank)

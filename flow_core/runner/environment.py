@@ -31,6 +31,7 @@ def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Pla
     env.update(_rank(folder, bundle, attempt, rank, place))
     if place.gpus is not None:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(place.gpus.get(str(rank), ()))
+        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts; CUDA's own order has the fastest first
     return env
 
 

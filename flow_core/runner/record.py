@@ -11,6 +11,7 @@ In a task's folder ``attempts/<attempt>/<rank>/{exit,stdout,stderr,system}``, ``
 ``r STATE REASON``               why it is about to be ended; without effect behind an ``x``
 ``x CODE``                       the end; the first one counts
 ``s SIGNAL``                     the signal that ended the command, from who called waitid
+``o BYTES``                      a process of it was killed for memory, with this limit
 ``e EPOCH``                      when it ended, where a line was appended behind the ``x``
 """
 
@@ -40,6 +41,7 @@ class Exit(NamedTuple):
     signal: Optional[int] = None
     verdict: Optional[Tuple[str, str]] = None
     ended_at: Optional[float] = None
+    ran_out: Optional[int] = None
 
     @property
     def ended(self) -> bool:
@@ -89,6 +91,10 @@ def _signal(found: Doc, words: List[str]) -> None:
     found.setdefault("signal", int(words[1]))
 
 
+def _ran_out(found: Doc, words: List[str]) -> None:
+    found.setdefault("ran_out", int(words[1]))
+
+
 def _ended(found: Doc, words: List[str]) -> None:
     found.setdefault("ended_at", float(words[1]))
 
@@ -101,6 +107,7 @@ _LINES = {
     "r": (0, _verdict),
     "x": (2, _code),
     "s": (2, _signal),
+    "o": (2, _ran_out),
     "e": (2, _ended),
 }
 

@@ -9,14 +9,8 @@ from flow_core._lazy import attribute
 if TYPE_CHECKING:
     from flow_core.secrets._credential import (
         Credential as Credential,
-    )
-    from flow_core.secrets._credential import (
         CredentialPlugin as CredentialPlugin,
-    )
-    from flow_core.secrets._credential import (
         Credentials as Credentials,
-    )
-    from flow_core.secrets._credential import (
         CredentialSource as CredentialSource,
     )
     from flow_core.secrets._logging import (
@@ -24,8 +18,6 @@ if TYPE_CHECKING:
     )
     from flow_core.secrets._redact import (
         RedactedStream as RedactedStream,
-    )
-    from flow_core.secrets._redact import (
         Redactor as Redactor,
     )
     from flow_core.secrets._secret import (
@@ -33,38 +25,16 @@ if TYPE_CHECKING:
     )
     from flow_core.secrets._stores import (
         CallableStore as CallableStore,
-    )
-    from flow_core.secrets._stores import (
         EnvironmentStore as EnvironmentStore,
-    )
-    from flow_core.secrets._stores import (
         FileStore as FileStore,
-    )
-    from flow_core.secrets._stores import (
         KeyringStore as KeyringStore,
-    )
-    from flow_core.secrets._stores import (
         Store as Store,
-    )
-    from flow_core.secrets._stores import (
         WritableStore as WritableStore,
-    )
-    from flow_core.secrets._stores import (
         delete as delete,
-    )
-    from flow_core.secrets._stores import (
         find as find,
-    )
-    from flow_core.secrets._stores import (
         list_names as list_names,
-    )
-    from flow_core.secrets._stores import (
         local_stores as local_stores,
-    )
-    from flow_core.secrets._stores import (
         set_ as set_,
-    )
-    from flow_core.secrets._stores import (
         standard_stores as standard_stores,
     )
 

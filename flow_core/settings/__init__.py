@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     )
     from flow_core.settings._build import (
         build as build,
-    )
-    from flow_core.settings._build import (
         options as options,
     )
     from flow_core.settings._choose import (
@@ -24,23 +22,13 @@ if TYPE_CHECKING:
     )
     from flow_core.settings._model import (
         CoreSettings as CoreSettings,
-    )
-    from flow_core.settings._model import (
         Origin as Origin,
-    )
-    from flow_core.settings._model import (
         Profile as Profile,
-    )
-    from flow_core.settings._model import (
         Settings as Settings,
-    )
-    from flow_core.settings._model import (
         Text as Text,
     )
     from flow_core.settings._paths import (
         Paths as Paths,
-    )
-    from flow_core.settings._paths import (
         paths as paths,
     )
     from flow_core.settings._write import (

@@ -26,6 +26,8 @@ class ProvisionContract(Submitting, Ending, Cancelling, Ranks, Surroundings):
             "flow_provision_preview",
             "flow_provision_submit_many",
             "flow_provision_release",
+            "flow_provision_queue",
+            "flow_provider_checks",
             "flow_provision_list",
             "flow_resource_list",
             "flow_resource_delete",

@@ -99,6 +99,26 @@ class TaskListing:
 
 
 @attrs.frozen
+class QueuedTask:
+    """A task that runs or waits at a provider: ``place`` in line from 1, ``reason`` why it waits, what it claims.
+
+    ``state`` is ``running`` or ``pending``; ``place`` is None where it is not in line (it runs, or waits for other
+    tasks). Claims are of all its nodes together: cores, bytes, GPUs; ``gpu_ids`` are those it was given.
+    """
+
+    ref: TaskRef
+    task_id: str
+    state: str
+    reason: str = ""
+    place: int | None = None
+    priority: int = 0
+    cpus: float = 0.0
+    memory: int = 0
+    gpus: int = 0
+    gpu_ids: tuple[str, ...] = ()
+
+
+@attrs.frozen
 class NodeAccess:
     """Where a node's task folder is: ``folder`` (this machine sees ``path``), ``ssh`` or ``none``.
 
