@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -84,6 +85,8 @@ def send(session: Session, plan: Plan, submission: Submission) -> None:
         refs = [plan.provider.submit(submission)]
     except (TransientError, ProviderError, PluginError) as error:
         refs = settle(session, plan, submission, error)
+        if not isinstance(error, TransientError):
+            warnings.warn(f"{error.message}; the task was accepted all the same", stacklevel=2)
     except FlowError as error:
         reason = f"refused by {plan.profile.name}: {error.message}"
         session.journal.mark_refused(submission.request_id, reason, "failed")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import PluginError
@@ -54,10 +53,7 @@ def _hooks(plugin: Plugin, loaded: Any) -> list[str]:
     specs = _specs(plugin.kind)
     # Not initialised: its settings are somebody else's matter, and opening a plugin does no I/O anyway.
     instance = object.__new__(loaded) if isinstance(loaded, type) else loaded
-    try:
-        return sorted(Scope(plugin.name, instance, specs, label=str(plugin)).supports)
-    except PluginError as error:
-        raise PluginError(error.message + _meant(error.message, specs)) from error
+    return sorted(Scope(plugin.name, instance, specs, label=str(plugin)).supports)
 
 
 def _settings(cls: Any) -> dict[str, dict[str, str]]:
@@ -87,19 +83,3 @@ def _specs(kind: str) -> tuple[type, ...]:
     from flow_core.hookspecs import SPECS
 
     return SPECS[kind]
-
-
-def _meant(message: str, specs: tuple[type, ...]) -> str:
-    """Return the hook whose name is nearest to the unknown one that ``message`` names."""
-    known = {name for spec in specs for name in dir(spec) if name.startswith("flow_")}
-    words = (word.strip("'\"") for word in message.split())
-    unknown = next((word for word in words if word.startswith("flow_") and word not in known), "")
-    near = get_close_matches(unknown, known, n=1) if unknown else []
-    return f": did you mean {near[0]}?" if near else ""
-
-
-def _missing(plugin: Plugin, hooks: list[str]) -> str:
-    from flow_core.hookspecs import missing_hooks
-
-    missing = missing_hooks(plugin.kind, hooks)
-    return f"lacks the required {', '.join(missing)}" if missing else ""

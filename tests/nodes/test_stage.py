@@ -115,7 +115,7 @@ def die(*_):
 _copy.copy_files = die
 with _stage._claimed(Path(sys.argv[1]), sys.argv[2]):
     from flow_core.types import Bundle
-    _stage._make(Path(sys.argv[1]) / sys.argv[2], Bundle({}, code="/"), {})
+    _stage._make(Path(sys.argv[1]) / sys.argv[2], Bundle({}, code="/"))
 """
 
 
@@ -158,3 +158,12 @@ def test_staging_removes_what_others_had_begun_too(tmp_path: Path) -> None:
     wish = submission(tmp_path, TaskConfig(command="x"))
     stage(tmp_path, wish)
     assert names(tmp_path) == [wish.request_id]
+
+
+@pytest.mark.parametrize("command", ["echo $0 $1", ("sh", "-c", "echo $0 $1")])
+def test_a_prefix_stands_before_the_command(tmp_path: Path, command: str | tuple[str, ...]) -> None:
+    wanted = submission(tmp_path, TaskConfig(command=command))
+    folder = stage(tmp_path / "root", wanted, prefix=("env", "-i"))
+    argv = json.loads((folder / "bundle.json").read_text())["command"]["argv"]
+    assert argv[:2] == ["env", "-i"]
+    assert argv[3:] == ["-c", "echo $0 $1"]
