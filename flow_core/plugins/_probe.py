@@ -83,3 +83,10 @@ def _specs(kind: str) -> tuple[type, ...]:
     from flow_core.hookspecs import SPECS
 
     return SPECS[kind]
+
+
+def _missing(plugin: Plugin, hooks: list[str]) -> str:
+    from flow_core.hookspecs import missing_hooks
+
+    missing = missing_hooks(plugin.kind, hooks)
+    return f"lacks the required {', '.join(missing)}" if missing else ""
