@@ -36,6 +36,18 @@ class Retry(NamedTuple):
         return min(self.max_delay, self.delay * 2.0 ** min(failed - 1, 64))
 
 
+class Health(NamedTuple):
+    """When a service is well: exactly one of ``http`` (a path), ``tcp`` (a port's name), ``command``; times in seconds."""
+
+    http: Optional[str]
+    tcp: Optional[str]
+    command: Optional[str]
+    start_period: float
+    interval: float
+    timeout: float
+    failures: int
+
+
 class Bundle(NamedTuple):
     """A task as the runner sees it."""
 
@@ -55,6 +67,8 @@ class Bundle(NamedTuple):
     node_ips: List[str]
     limits: Limits
     retry: Retry
+    restart: str
+    health: Optional[Health]
     secrets: Doc
     mounts: List[Doc]
     ports: List[Doc]
@@ -95,6 +109,8 @@ def _bundle(doc: Doc) -> Bundle:
         node_ips=[str(ip) for ip in doc.get("node_ips") or ()],
         limits=_limits(doc.get("limits") or {}),
         retry=_retry(doc.get("retry") or {}),
+        restart=str(doc.get("restart") or "no"),
+        health=_health(doc.get("health")),
         secrets=doc.get("secrets") or {},
         mounts=list(doc.get("mounts") or ()),
         ports=list(doc.get("ports") or ()),
@@ -109,9 +125,7 @@ def _bundle(doc: Doc) -> Bundle:
 def _check_schema(schema: str) -> None:
     name, _, version = schema.partition("/")
     if name != "flow.bundle" or version.partition(".")[0] != "1":
-        raise BundleError(
-            "this runner reads %s, the task was staged as %s: update the runner" % (SCHEMA, schema)
-        )
+        raise BundleError("this runner reads %s, the task was staged as %s: update the runner" % (SCHEMA, schema))
 
 
 def _argv(command: Doc) -> List[str]:
@@ -145,6 +159,20 @@ def _retry(doc: Doc) -> Retry:
         int(doc.get("retries") or 0),
         1.0 if delay is None else float(delay),
         60.0 if most is None else float(most),
+    )
+
+
+def _health(doc: Optional[Doc]) -> Optional[Health]:
+    if not doc:
+        return None
+    return Health(
+        http=doc.get("http"),
+        tcp=doc.get("tcp"),
+        command=doc.get("command"),
+        start_period=float(doc.get("start_period") or 0.0),
+        interval=float(doc.get("interval") or 10.0),
+        timeout=float(doc.get("timeout") or 5.0),
+        failures=int(doc.get("failures") or 3),
     )
 
 

@@ -43,6 +43,7 @@ _FACTS = ProviderFacts(
     shares_client_files=True,
     dependencies=True,
     multi_node=True,
+    services=True,
     separate_streams=True,
     restarts_by_itself=True,
     prompt=True,
