@@ -32,6 +32,17 @@ def beside(
         raise BundleError("the task has not started yet: try again")
     env = environment(folder, bundle, attempt, rank, where)
     env.update(port_variables(folder, bundle, attempt, rank))
-    if bundle.mounts:
-        argv = command("enter", folder, "--", *argv)
-    return Beside(argv, env, working_dir(folder, bundle))
+    return Beside(beside_argv(folder, bundle, argv), env, start_dir(folder, bundle))
+
+
+def beside_argv(folder: str, bundle: Bundle, argv: List[str]) -> List[str]:
+    """What to start so that ``argv`` sees what the task sees."""
+    if bundle.image is not None:
+        return command("join", folder, "--", *argv)
+    return command("enter", folder, "--", *argv) if bundle.mounts else argv
+
+
+def start_dir(folder: str, bundle: Bundle) -> str:
+    """Where to start a rank from: where its command starts, which for a container is the engine's to go to."""
+    path = working_dir(folder, bundle)
+    return path if bundle.image is None else folder

@@ -48,6 +48,18 @@ class Health(NamedTuple):
     failures: int
 
 
+class Image(NamedTuple):
+    """A container image, and the engine that was found for it; ``env`` is what the engine needs."""
+
+    reference: str
+    engine: str  # podman, docker or apptainer
+    program: str
+    env: Dict[str, str]
+    user: str  # UID:GID inside, so that files belong to whoever submitted the task
+    log_driver: str
+    limits: bool  # whether the engine can limit memory and cores
+
+
 class Bundle(NamedTuple):
     """A task as the runner sees it."""
 
@@ -70,6 +82,7 @@ class Bundle(NamedTuple):
     restart: str
     health: Optional[Health]
     secrets: Doc
+    image: Optional[Image]
     mounts: List[Doc]
     ports: List[Doc]
     depends_on: List[Doc]
@@ -112,6 +125,7 @@ def _bundle(doc: Doc) -> Bundle:
         restart=str(doc.get("restart") or "no"),
         health=_health(doc.get("health")),
         secrets=doc.get("secrets") or {},
+        image=_image(doc.get("image")),
         mounts=list(doc.get("mounts") or ()),
         ports=list(doc.get("ports") or ()),
         depends_on=list(doc.get("depends_on") or ()),
@@ -173,6 +187,21 @@ def _health(doc: Optional[Doc]) -> Optional[Health]:
         interval=float(doc.get("interval") or 10.0),
         timeout=float(doc.get("timeout") or 5.0),
         failures=int(doc.get("failures") or 3),
+    )
+
+
+def _image(doc: Optional[Doc]) -> Optional[Image]:
+    if not doc:
+        return None
+    engine = str(doc.get("engine") or "")
+    return Image(
+        reference=str(doc["reference"]),
+        engine=engine,
+        program=str(doc.get("program") or engine),
+        env={str(name): str(value) for name, value in (doc.get("env") or {}).items()},
+        user=str(doc.get("user") or ""),
+        log_driver=str(doc.get("log_driver") or "none"),
+        limits=bool(doc.get("limits")),
     )
 
 

@@ -2,10 +2,10 @@
 
 import os
 import sys
-from typing import Dict, List
+from typing import Callable, Dict, List
 
 from . import bundle as bundles
-from . import places
+from . import containers, places
 from .beside import beside
 from .bundle import BundleError
 from .environment import working_dir
@@ -59,6 +59,29 @@ def enter(folder: str, argv: List[str]) -> int:
     except OSError as error:
         sys.stderr.write("flow: %s: %s\n" % (argv[0], error.strerror))
         return 127 if isinstance(error, FileNotFoundError) else 126
+
+
+def contain(folder: str, argv: List[str]) -> int:
+    """Replace this process by the engine that runs the command in a container."""
+    return _become(folder, lambda bundle, env, cwd: containers.running(folder, bundle, env, cwd, argv))
+
+
+def join(folder: str, argv: List[str]) -> int:
+    """Replace this process by the engine that runs the command beside what runs in the rank's container."""
+    attach = ["--interactive", "--tty"] if sys.stdin.isatty() else ["--interactive"]
+    return _become(folder, lambda bundle, env, cwd: containers.beside(folder, bundle, env, cwd, argv, attach))
+
+
+def _become(folder: str, how: "Callable[[bundles.Bundle, Dict[str, str], str], containers.Start]") -> int:
+    try:
+        bundle = bundles.read(folder)
+        start = how(bundle, dict(os.environ), working_dir(folder, bundle))
+        os.execve(start.argv[0], start.argv, start.env)
+    except BundleError as error:
+        sys.stderr.write("flow: %s\n" % error)
+    except OSError as error:
+        sys.stderr.write("flow: the container engine cannot be started: %s\n" % error)
+    return 125
 
 
 def inside(folder: str, path: str) -> str:

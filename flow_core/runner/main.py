@@ -103,6 +103,18 @@ def _enter(args: List[str]) -> int:
     return enter(args[0], args[2:])
 
 
+def _contain(args: List[str]) -> int:
+    from .files import contain
+
+    return contain(args[0], args[2:])
+
+
+def _join(args: List[str]) -> int:
+    from .files import join
+
+    return join(args[0], args[2:])
+
+
 COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "serve": _serve,
     "run": _run,
@@ -116,6 +128,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "read": _read,
     "spread": _spread,
     "enter": _enter,
+    "contain": _contain,
+    "join": _join,
 }
 
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME

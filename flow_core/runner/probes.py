@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from typing import Callable, Dict, List, Optional
 
+from . import process
+from .containers import MARK
 from .loop import Loop
 from .witness import Witness
 
@@ -136,6 +138,7 @@ class CommandProbe(Probe):
     ) -> None:
         super().__init__(loop, timeout, on_end)
         self._said = said
+        self._mark = os.fsencode("\0%s=%s\0" % (MARK, env[MARK])) if MARK in env else b""
         self._pid: Optional[int] = None
         try:
             self._pid = _spawn(argv, env, cwd, said)
@@ -167,6 +170,13 @@ class CommandProbe(Probe):
         if self._pid is not None:
             with suppress(OSError):  # its session, which has the same number
                 os.killpg(self._pid, signal.SIGKILL)
+            for pid in filter(self._is_part, process.pids()):
+                with suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _is_part(self, pid: int) -> bool:
+        """Whether a process is part of the check, also in another session or in a container."""
+        return bool(self._mark) and self._mark in process.environ(pid)
 
 
 def _spawn(argv: List[str], env: Dict[str, str], cwd: str, said: str) -> int:

@@ -4,6 +4,7 @@ from typing import Callable, List, Optional, Sequence
 
 from .beside import Beside, beside
 from .bundle import Bundle, BundleError, Health
+from .containers import MARK
 from .node import Node
 from .places import ports
 from .probes import CommandProbe, HttpProbe, OnEnd, Probe, TcpProbe
@@ -33,6 +34,7 @@ class Service:
                 rank.task_folder, self._bundle, rank.attempt, rank.number, self._gpus, argv, self._here
             )
         said = rank.folder + "/health"
+        self._beside.env[MARK] = "%s-%d-%d" % (self._bundle.request_id, rank.attempt, rank.number)
         return CommandProbe(self._node.loop, health.timeout, on_end, self._node.witness, *self._beside, said=said)
 
     def _connect(self, health: Health, on_end: OnEnd) -> Probe:

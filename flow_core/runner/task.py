@@ -5,9 +5,10 @@ import shutil
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-from . import control, outcome, places
+from . import containers, control, outcome, places
+from .beside import start_dir
 from .bundle import Bundle, BundleError
-from .environment import environment, remove_secrets, working_dir
+from .environment import environment, remove_secrets
 from .health import Checks, mark
 from .launch import command
 from .loop import Timer
@@ -63,6 +64,9 @@ class Task:
             return
         self.attempt = number
         self.ranks = {rank: Rank(self.folder, number, rank) for rank in self._numbers}
+        if containers.outlives(self.bundle.image):
+            for rank in self.ranks.values():
+                rank.removal = containers.removal(self.bundle, number, rank.number)
         # First all, then what follows from it: one that runs must not be taken for one that never started.
         self._beginning = True
         for rank in self.ranks.values():
@@ -96,7 +100,7 @@ class Task:
             return
         env = environment(self.folder, self.bundle, self.attempt, rank.number, place)
         env.update(places.port_variables(self.folder, self.bundle, self.attempt, rank.number))
-        cwd = working_dir(self.folder, self.bundle)
+        cwd = start_dir(self.folder, self.bundle)
         if self.bundle.health is not None:
             mark(rank, False)
         if self._node.witness.start(rank, self._argv(), env, cwd):
@@ -107,10 +111,12 @@ class Task:
 
     def _argv(self) -> List[str]:
         argv = self.bundle.argv
+        if self.bundle.image is not None:
+            argv = command("contain", self.folder, "--", *argv)
         if self.bundle.processes_per_node > 1:
             grace = "%g" % self.bundle.limits.grace
             argv = command("spread", str(self.bundle.processes_per_node), grace, *argv)
-        if self.bundle.mounts:
+        if self.bundle.mounts and self.bundle.image is None:
             argv = command("enter", self.folder, "--", *argv)
         return argv
 

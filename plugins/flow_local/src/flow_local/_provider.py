@@ -21,6 +21,7 @@ from flow_core import (
     TaskListing,
     TaskRef,
     TaskReport,
+    UnavailableError,
     Volume,
     VolumeSpec,
     hookimpl,
@@ -29,6 +30,7 @@ from flow_core import (
 from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
 from flow_core.settings import paths
 from flow_local import _check
+from flow_local._engines import INSTALL, Engine, find
 from flow_local._machine import Machine, cores, detect
 from flow_local._settings import LocalSettings
 from flow_local._volumes import Volumes
@@ -44,6 +46,7 @@ _FACTS = ProviderFacts(
     dependencies=True,
     multi_node=True,
     services=True,
+    images=True,
     separate_streams=True,
     restarts_by_itself=True,
     prompt=True,
@@ -73,7 +76,15 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
         if _claims_nothing(config):
             return []
-        return list(_check.problems(config, self._machine, self._volumes, Path.cwd()))
+        return [*_check.problems(config, self._machine, self._volumes, Path.cwd()), *self._image_problems(config)]
+
+    def _image_problems(self, config: TaskConfig) -> Iterator[Problem]:
+        if config.image is not None and isinstance(self._engine, str):
+            yield Problem("image", "NO_ENGINE", f"nothing here can run container images: {self._engine}", INSTALL)
+
+    @cached_property
+    def _engine(self) -> Engine | str:
+        return find(self._settings.container_engine)
 
     @hookimpl
     def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
@@ -101,7 +112,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         ref = TaskRef(submission.request_id)
         if nodes.locate(self._root, ref.id) is None:
             self._describe_machine(submission.config)
-            nodes.stage(self._root / "tasks", self._completed(submission), self._environment())
+            nodes.stage(self._root / "tasks", self._completed(submission), self._environment(submission.config))
         nodes.serve(self._root, ref.id)
         return ref
 
@@ -113,6 +124,8 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         _, gpus = _check.gpus_wanted(config)
         document["limits"] = {**limits, "cpus": _check.cpus_wanted(config), "gpu_count": gpus}
         document["mounts"] = list(self._mounts(submission))
+        if config.image is not None:
+            document["image"] = self._image(config.image)
         document["volumes"] = [spec.name for spec in config.volumes] + [
             mount.source.removeprefix("volume:") for mount in config.mounts if mount.source.startswith("volume:")
         ]
@@ -125,14 +138,20 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
             source = str(mount["source"])
             if source.startswith("volume:"):
                 yield {**mount, "source": str(self._volumes.path(source.removeprefix("volume:")))}
-            elif source != mount["target"] or mount["read_only"]:
+            elif source != mount["target"] or mount["read_only"] or submission.config.image is not None:
                 yield mount
         for spec in submission.config.volumes:
             source = str(self._volumes.path(spec.name))
             yield {"source": source, "target": spec.target, "read_only": spec.read_only}
 
-    def _environment(self) -> dict[str, str]:
-        names = (*PASSED, *self._settings.pass_env)
+    def _image(self, reference: str) -> Mapping[str, object]:
+        if isinstance(self._engine, str):
+            raise UnavailableError(f"nothing here can run container images: {self._engine}", INSTALL)
+        return self._engine.document(reference)
+
+    def _environment(self, config: TaskConfig) -> dict[str, str]:
+        """What a task sees of the submitting shell; in a container only what the profile names."""
+        names = (*(() if config.image is not None else PASSED), *self._settings.pass_env)
         return {name: os.environ[name] for name in names if name in os.environ}
 
     def _describe_machine(self, config: TaskConfig) -> None:
@@ -205,4 +224,5 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
 def _claims_nothing(config: TaskConfig) -> bool:
     """Whether there is nothing to look at this machine for."""
-    return not (config.instance_type or config.mounts or config.volumes or any(attrs.astuple(config.resources)))
+    asked = (config.instance_type, config.image, config.mounts, config.volumes)
+    return not any(asked) and not any(attrs.astuple(config.resources))

@@ -19,6 +19,10 @@ class LocalSettings:
         validator=attrs.validators.optional(attrs.validators.ge(1)),
         metadata={"help": "Most tasks at once that claim no CPUs, memory or GPUs; default: 4 per core."},
     )
+    container_engine: str | None = attrs.field(
+        default=None,
+        metadata={"help": "What runs images: podman, docker, apptainer, or a path; default: the first of these that works."},
+    )
     pass_env: tuple[str, ...] = attrs.field(
         default=(), converter=tuple, metadata={"help": "More variables of the submitting shell that tasks see."}
     )
