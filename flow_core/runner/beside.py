@@ -1,6 +1,5 @@
 """What runs beside a rank: with its environment, in its place, seeing what it sees."""
 
-import os
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 from .bundle import Bundle, BundleError

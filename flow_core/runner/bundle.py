@@ -37,7 +37,7 @@ class Retry(NamedTuple):
 
 
 class Health(NamedTuple):
-    """When a service is well: exactly one of ``http`` (a path), ``tcp`` (a port's name), ``command``; times in seconds."""
+    """When a service is well: one of ``http`` (a path), ``tcp`` (a port's name) and ``command``; times in seconds."""
 
     http: Optional[str]
     tcp: Optional[str]

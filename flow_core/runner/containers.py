@@ -127,7 +127,9 @@ def _podman(task: _Task) -> Start:
     driver = task.image.log_driver if _is_shell(task.argv) else "none"
     start = _docker_like(task, _gpus_as_devices(task.gpus), driver, task.argv)
     # Podman lowers its own limit of processes to this much before it sets the container's.
-    extra = ["--quiet", *_limit("nproc", resource.RLIMIT_NPROC, 32768)] + (["--userns", "keep-id"] if os.getuid() else [])
+    extra = ["--quiet", *_limit("nproc", resource.RLIMIT_NPROC, 32768)] + (
+        ["--userns", "keep-id"] if os.getuid() else []
+    )
     return Start([*start.argv[:2], *extra, *start.argv[2:]], start.env)
 
 
@@ -167,7 +169,7 @@ def _docker_like(task: _Task, gpus: List[str], driver: str, argv: List[str]) -> 
 def _limit(name: str, kind: int, most: int = 1 << 62) -> List[str]:
     """This process's own limit: an engine's default may be more than it is allowed to set."""
     found = [most if limit == resource.RLIM_INFINITY else min(limit, most) for limit in resource.getrlimit(kind)]
-    return ["--ulimit", "%s=%d:%d" % (name, *found)] if 1 << 62 not in found else []
+    return ["--ulimit", "%s=%d:%d" % (name, found[0], found[1])] if 1 << 62 not in found else []
 
 
 def _gpus_as_devices(gpus: List[str]) -> List[str]:

@@ -301,3 +301,12 @@ def test_what_listens_but_never_answers_is_late(machine: Machine) -> None:
             health={"http": "/", **QUICK, "timeout": 0.2},
         )
     assert found["reason"] == "unhealthy: no answer within 0.2 s"
+
+
+def test_a_second_cancel_does_not_give_more_time(machine: Machine) -> None:
+    from flow_core.runner import control
+
+    folder = str(machine.root / "tasks" / machine.stage("true"))
+    for grace, want in ((5.0, 5.0), (30.0, 5.0), (None, 5.0), (0.2, 0.2)):
+        control.request_cancel(folder, grace)
+        assert control.cancel_grace(folder, 1.0) == want

@@ -144,7 +144,9 @@ def test_a_secret_is_in_the_environment_and_in_no_argument(
     contained: Flow, monkeypatch: pytest.MonkeyPatch, project: Path
 ) -> None:
     monkeypatch.setenv("TOKEN", "hush-4711-hush")
-    task = contained.submit("echo ready; until [ -e go ]; do sleep 0.05; done; echo $TOKEN", image=IMAGE, secrets=["TOKEN"])
+    task = contained.submit(
+        "echo ready; until [ -e go ]; do sleep 0.05; done; echo $TOKEN", image=IMAGE, secrets=["TOKEN"]
+    )
     began(task)
     arguments = [_read(entry / "cmdline") for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     (project / "go").touch()
@@ -219,9 +221,7 @@ def test_a_command_in_the_background_ends_with_the_task(contained: Flow) -> None
     until("nothing is left", lambda: not _running(b"sleep\x004713"))
 
 
-def test_a_killed_engine_is_a_failure_and_its_container_goes(
-    contained: Flow, engine: TestEngine, home: Path
-) -> None:
+def test_a_killed_engine_is_a_failure_and_its_container_goes(contained: Flow, engine: TestEngine, home: Path) -> None:
     task = contained.submit("echo ready; sleep 4714", image=IMAGE)
     began(task)
     until("its command is known", lambda: end(task, home).task)
@@ -230,7 +230,9 @@ def test_a_killed_engine_is_a_failure_and_its_container_goes(
     until("nothing is left", lambda: not _running(b"sleep\x004714") and not engine.containers())
 
 
-def test_its_end_is_seen_when_the_watcher_and_the_server_were_killed(contained: Flow, home: Path, project: Path) -> None:
+def test_its_end_is_seen_when_the_watcher_and_the_server_were_killed(
+    contained: Flow, home: Path, project: Path
+) -> None:
     task = contained.submit("echo ready; until [ -e go ]; do sleep 0.05; done; exit 5", image=IMAGE)
     _orphan(task, home)
     task.refresh()
@@ -280,7 +282,10 @@ def test_exec_runs_beside_it_in_the_container(contained: Flow, project: Path) ->
 def test_a_service_is_ready_and_reached(contained: Flow, project: Path) -> None:
     (project / "index.html").write_text("hello")
     task = contained.submit(
-        'exec httpd -f -p "127.0.0.1:$FLOW_PORT_WEB" -h .', image=IMAGE, ports=["web=0"], health={"http": "/", "interval": 0.2}
+        'exec httpd -f -p "127.0.0.1:$FLOW_PORT_WEB" -h .',
+        image=IMAGE,
+        ports=["web=0"],
+        health={"http": "/", "interval": 0.2},
     )
     until("it is ready", lambda: task.ready)
     host, port = task.forward("web")

@@ -32,7 +32,12 @@ class Engine:
 
     def document(self, reference: str) -> dict[str, object]:
         """Return what the runner needs to run the image."""
-        return {"reference": reference, **attrs.asdict(self, filter=_is_told), "engine": self.name, "env": _environment()}
+        return {
+            "reference": reference,
+            **attrs.asdict(self, filter=_is_told),
+            "engine": self.name,
+            "env": _environment(),
+        }
 
 
 def _is_told(attribute: attrs.Attribute[object], _: object) -> bool:
@@ -89,7 +94,9 @@ def _own() -> str:
 
 
 def _podman(program: str) -> Engine:
-    version, controllers = _answer(program, "info", "--format", "{{.Version.Version}} {{.Host.CgroupControllers}}").split(" ", 1)
+    version, controllers = _answer(
+        program, "info", "--format", "{{.Version.Version}} {{.Host.CgroupControllers}}"
+    ).split(" ", 1)
     # From version 4 on the command has the task's log files themselves.
     driver = "passthrough" if int(version.partition(".")[0]) >= 4 else "none"
     words = controllers.strip("[]").split()
