@@ -46,6 +46,14 @@ class AsyncTask:
         """The exit code, or None while there is none."""
         return await asyncio.to_thread(lambda: self.task.exit_code)
 
+    async def ready(self) -> bool:
+        """Whether it runs and all its nodes are ready."""
+        return await asyncio.to_thread(lambda: self.task.ready)
+
+    async def forward(self, port: int | str, rank: int = 0) -> tuple[str, int]:
+        """The (host, port) of this machine that leads to the node's ``port``: a number, or a name of its ``ports``."""
+        return await asyncio.to_thread(self.task.forward, port, rank)
+
     async def cancel(self, grace: float | None = None) -> bool:
         """End the task; False when it had ended."""
         return await asyncio.to_thread(self.task.cancel, grace)

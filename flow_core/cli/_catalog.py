@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Entry] = {
     "wait": Entry(TASKS, "Wait for tasks and exit with their code."),
     "cancel": Entry(TASKS, "End tasks: stop signal, grace, then by force."),
     "exec": Entry(TASKS, "Run a command beside a running task."),
+    "forward": Entry(TASKS, "Reach a port of a running task from here."),
     "cp": Entry(TASKS, "Copy a file to or from a task's node."),
     "retry": Entry(TASKS, "Submit the config of an earlier task again."),
     "offers": Entry(ELSEWHERE, "List what a provider could give, and at what price."),

@@ -26,6 +26,7 @@ def record(row: TaskRow, attempts: Iterable[Attempt]) -> dict[str, object]:
         "status": row.state,
         "exit_code": row.exit_code,
         "reason": row.reason,
+        "ready": row.state == "running" and bool(known) and all(node.ready for node in known[-1].nodes),
         "created_at": row.created_at,
         "started_at": row.started_at,
         "ended_at": row.ended_at,

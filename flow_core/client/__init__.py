@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from flow_core.client._flow import (
         Flow as Flow,
     )
+    from flow_core.client._forward import (
+        Way as Way,
+    )
     from flow_core.client._plan import (
         Plan as Plan,
     )
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "flow_core.client._flow": "Flow",
+    "flow_core.client._forward": "Way",
     "flow_core.client._plan": "Plan",
     "flow_core.client._task": "Task exit_status",
 }
@@ -28,6 +32,7 @@ __all__ = [
     "Flow",
     "Plan",
     "Task",
+    "Way",
     "exit_status",
 ]
 

@@ -14,6 +14,7 @@ from flow_core.errors import FlowError, NotFoundError, TaskFailed, TaskLostError
 from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskConfig, TaskRef, parse_ref
 
 if TYPE_CHECKING:
+    from flow_core.client._forward import Way
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
@@ -34,8 +35,8 @@ def exit_status(row: TaskRow) -> int:
         raise TaskLostError(f"{row.id} is lost: {row.reason}", f"run it again: flow retry {row.id}")
     if row.state == "timed_out":
         return TIMED_OUT_STATUS
-    if row.exit_code is not None:
-        return row.exit_code
+    if row.exit_code is not None and (row.exit_code, row.state) != (0, "failed"):
+        return row.exit_code  # what was ended as unhealthy has failed, also when it says 0
     return {"succeeded": 0, "cancelled": CANCELLED_STATUS}.get(row.state, 1)
 
 
@@ -225,6 +226,31 @@ class Task:
 
         found = (find(ref.name, self._session.secret_stores) for ref in self.config.secrets)
         return Redactor(secret for secret in found if secret is not None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it runs and all its nodes are ready: as their health check says, or by running where none was asked for."""
+        if self.refresh().state != "running":
+            return False
+        attempts = self._session.journal.attempts(self.id)
+        return bool(attempts) and all(node.ready for node in attempts[-1].nodes)
+
+    def forward(self, port: int | str, rank: int = 0) -> tuple[str, int]:
+        """Return the (host, port) of this machine that leads to the node's ``port``: a number, or a name of its ``ports``.
+
+        Raises NotFoundError when no port has that name, UnavailableError when the task does not run.
+        """
+        way = self.way(port, rank)
+        return way.host, way.port
+
+    def way(self, port: int | str, rank: int = 0) -> Way:
+        """As :meth:`forward`, with whether the address outlasts this process."""
+        from flow_core.client._forward import find_way
+
+        provider, ref = self._on_node(rank)
+        if self._row.state != "running":
+            raise UnavailableError(f"{self.id} is {self._row.state}: nothing listens there", "wait until it runs")
+        return find_way(provider, ref, self.config, rank, port)
 
     def exec(self, command: Collection[str], rank: int = 0, tty: bool = False) -> ShellSession:
         """Say how to run ``command`` beside the running task, with its environment: a local command line to start."""

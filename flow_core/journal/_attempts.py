@@ -65,7 +65,9 @@ def _merge_nodes(first: Held, second: Held) -> tuple[NodeReport, ...]:
         other = known.get(node.rank)
         if other is None:
             known[node.rank] = node
-        elif _is_ahead(other, second.source, node, first.source):
+        elif _is_ahead(other, second.source, node, first.source) and not _is_ahead(
+            node, first.source, other, second.source
+        ):
             known[node.rank] = _filled(other, node)
         else:
             known[node.rank] = _filled(node, other)

@@ -15,7 +15,7 @@ from flow_core.runner import files, reader
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 
 class FolderNode:
@@ -75,6 +75,10 @@ class FolderNode:
     def get(self, source: str, target: Path) -> int:
         """See :meth:`Node.get`."""
         return _files.copy(self._path(source), target)
+
+    def ports(self, rank: int) -> Mapping[str, int]:
+        """See :meth:`Node.ports`."""
+        return at_home(self._folder, lambda place: _process.ports(place, rank))
 
     def forward(self, port: int) -> tuple[str, int]:
         """See :meth:`Node.forward`: the port is on this machine already."""

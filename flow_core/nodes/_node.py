@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from flow_core.errors import CapabilityError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
@@ -63,6 +63,10 @@ class Node(Protocol):
 
     def get(self, source: str, target: Path) -> int:
         """Copy the node's file ``source`` (relative: where the command starts) here, by rename; return its bytes."""
+        ...
+
+    def ports(self, rank: int) -> Mapping[str, int]:
+        """Return the ports of ``rank`` by name, those that were chosen for it too; empty before it has begun."""
         ...
 
     def forward(self, port: int) -> tuple[str, int]:

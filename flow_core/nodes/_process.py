@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flow_core import runner
 from flow_core.errors import ConfigError, NotFoundError, StateError, TransientError
 from flow_core.nodes._report import at_home, report
-from flow_core.runner import process, queue, record
+from flow_core.runner import bundle, files, process, queue, record
 from flow_core.types import ShellSession
 
 if TYPE_CHECKING:
@@ -131,6 +131,15 @@ def _wake(folder: Path) -> None:
         serve(root, folder.name)
     for path in folder.glob(".runner.*"):
         spawn(folder, int(path.suffix[1:]))
+
+
+def ports(folder: Path, rank: int) -> dict[str, int]:
+    """Return the ports of a rank by name; empty before it has begun. Raises StateError for a folder that is damaged."""
+    folder.stat()
+    try:
+        return files.ports(str(folder), rank)
+    except bundle.BundleError as error:
+        raise StateError(str(error), "submit the task again") from error
 
 
 def session(folder: Path, rank: int, argv: Sequence[str]) -> ShellSession:

@@ -21,7 +21,7 @@ from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskR
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _REFUSED = 2  # what the runner exits with when a file is not there
@@ -105,6 +105,11 @@ class SshNode:
         """See :meth:`Node.get`; the copy is not executable."""
         self._install()
         return _files.receive(target, lambda out: self._get(source, out))
+
+    def ports(self, rank: int) -> Mapping[str, int]:
+        """See :meth:`Node.ports`."""
+        found: dict[str, int] = json.loads(self._ask("ports", str(rank)).stdout)
+        return found
 
     def forward(self, port: int) -> tuple[str, int]:
         """See :meth:`Node.forward`; it ends with :meth:`close` or the connection."""

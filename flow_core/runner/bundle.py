@@ -38,6 +38,30 @@ class Retry(NamedTuple):
         return min(self.max_delay, self.delay * 2.0 ** min(failed - 1, 64))
 
 
+class Health(NamedTuple):
+    """When a service is well: one of ``http`` (a path), ``tcp`` (a port's name) and ``command``; times in seconds."""
+
+    http: Optional[str]
+    tcp: Optional[str]
+    command: Optional[str]
+    start_period: float
+    interval: float
+    timeout: float
+    failures: int
+
+
+class Image(NamedTuple):
+    """A container image, and the engine that was found for it; ``env`` is what the engine needs."""
+
+    reference: str
+    engine: str  # podman, docker or apptainer
+    program: str
+    env: Dict[str, str]
+    user: str  # UID:GID inside, so that files belong to whoever submitted the task
+    log_driver: str
+    limits: bool  # whether the engine can limit memory and cores
+
+
 class Bundle(NamedTuple):
     """A task as the runner sees it."""
 
@@ -57,7 +81,10 @@ class Bundle(NamedTuple):
     node_ips: List[str]
     limits: Limits
     retry: Retry
+    restart: str
+    health: Optional[Health]
     secrets: Doc
+    image: Optional[Image]
     mounts: List[Doc]
     ports: List[Doc]
     depends_on: List[Doc]
@@ -97,7 +124,10 @@ def _bundle(doc: Doc) -> Bundle:
         node_ips=[str(ip) for ip in doc.get("node_ips") or ()],
         limits=_limits(doc.get("limits") or {}),
         retry=_retry(doc.get("retry") or {}),
+        restart=str(doc.get("restart") or "no"),
+        health=_health(doc.get("health")),
         secrets=doc.get("secrets") or {},
+        image=_image(doc.get("image")),
         mounts=list(doc.get("mounts") or ()),
         ports=list(doc.get("ports") or ()),
         depends_on=list(doc.get("depends_on") or ()),
@@ -147,6 +177,35 @@ def _retry(doc: Doc) -> Retry:
         int(doc.get("retries") or 0),
         1.0 if delay is None else float(delay),
         60.0 if most is None else float(most),
+    )
+
+
+def _health(doc: Optional[Doc]) -> Optional[Health]:
+    if not doc:
+        return None
+    return Health(
+        http=doc.get("http"),
+        tcp=doc.get("tcp"),
+        command=doc.get("command"),
+        start_period=float(doc.get("start_period") or 0.0),
+        interval=float(doc.get("interval") or 10.0),
+        timeout=float(doc.get("timeout") or 5.0),
+        failures=int(doc.get("failures") or 3),
+    )
+
+
+def _image(doc: Optional[Doc]) -> Optional[Image]:
+    if not doc:
+        return None
+    engine = str(doc.get("engine") or "")
+    return Image(
+        reference=str(doc["reference"]),
+        engine=engine,
+        program=str(doc.get("program") or engine),
+        env={str(name): str(value) for name, value in (doc.get("env") or {}).items()},
+        user=str(doc.get("user") or ""),
+        log_driver=str(doc.get("log_driver") or "none"),
+        limits=bool(doc.get("limits")),
     )
 
 

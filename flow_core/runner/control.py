@@ -13,12 +13,14 @@ from .record import read_final, read_json, write_json
 def request_cancel(folder: str, grace: Optional[float] = None) -> bool:
     """Ask for the end of a task, ``grace`` seconds between the stop signal and SIGKILL (None: the task's own).
 
-    False when it has ended already. Ring its machine's bell, or it is seen within a second. Raises
+    False when it has ended already. Asked again, the shorter grace counts. Ring its machine's bell, or it is seen within a second. Raises
     FileNotFoundError when the folder is gone.
     """
     if read_final(folder) is not None:
         return False
-    _put(folder, "cancel", {"grace": grace, "at": time.time()})
+    asked = (read_json(folder + "/control/cancel") or {}).get("grace")
+    if not isinstance(asked, (int, float)) or (grace is not None and grace < asked):
+        _put(folder, "cancel", {"grace": grace, "at": time.time()})
     return True
 
 

@@ -13,6 +13,8 @@ from .witness import Witness
 _YOUNG = 0.05
 _LOOK = 0.05
 _IDLE = 0.5
+# An engine whose container has ended tells its exit code within this time (seconds), or is killed.
+_ENGINE_GRACE = 10.0
 # What a command leaves behind when it ends has no claim on a long grace (seconds).
 _LEFTOVER_GRACE = 5.0
 
@@ -24,6 +26,7 @@ class _Stop:
         self.rank, self.number, self.deadline = rank, number, deadline
         self.told: Set[int] = set()
         self.looks = 0
+        self.contained = False  # what runs in its container was seen
 
 
 class Ending:
@@ -49,7 +52,8 @@ class Ending:
     def send(self, rank: Rank, number: int) -> None:
         """Signal all processes of a live rank."""
         if rank.live:
-            tree.send(tree.members(rank.tree()), number)
+            found = tree.members(rank.tree())
+            tree.send(_inside(rank, found) or found, number)
 
     def tidy(self, rank: Rank) -> None:
         """End what a rank that has ended left running: processes in the background, also in sessions of their own."""
@@ -65,7 +69,7 @@ class Ending:
         rank = stop.rank
         if rank.over:
             return
-        found = self._members(rank)
+        found = self._reachable(stop, self._members(rank))
         if rank.end is not None and not found:
             self._done(rank)
             return
@@ -73,6 +77,15 @@ class Ending:
         stop.looks += 1
         if again:
             self._loop.after(self._pause(stop), lambda: self._step(stop))
+
+    def _reachable(self, stop: _Stop, found: List[int]) -> List[int]:
+        """Of a container what is inside: its engine must live to tell how that ends, and would pass a signal on."""
+        if stop.rank.removal is None:
+            return found
+        inside = _inside(stop.rank, found)
+        stop.contained = stop.contained or bool(inside)
+        waits = stop.contained and time.monotonic() < stop.deadline + _ENGINE_GRACE
+        return inside if inside or waits else found
 
     def _send(self, stop: _Stop, found: List[int]) -> None:
         if time.monotonic() >= stop.deadline:
@@ -94,7 +107,8 @@ class Ending:
         """What still runs of a rank that has ended; cheap where it left nothing."""
         if rank.group is not None and rank.group.pids():
             return self._members(rank)
-        if not rank.watcher or (rank.orphans_come_here and not self._orphans(rank)):
+        tidy = rank.orphans_come_here and rank.removal is None and not self._orphans(rank)
+        if not rank.watcher or tidy:
             return []
         return self._members(rank)
 
@@ -108,7 +122,8 @@ class Ending:
 
     def _orphans(self, rank: Rank) -> List[int]:
         """Orphans of this rank that were given to us; also those that nothing marks any more, if no other rank runs."""
-        mine, alone = rank.tree(), self._witness.idle
+        # What looks after containers is nobody's, and goes by itself.
+        mine, alone = rank.tree(), self._witness.idle and rank.removal is None
         rows = ((pid, process.stat(pid)) for pid in self._witness.strangers())
         live = ((pid, row) for pid, row in rows if row is not None and row.state not in "ZX")
         return [pid for pid, row in live if tree.owns(mine, pid, row) or (alone and tree.is_unmarked(pid))]
@@ -119,3 +134,11 @@ class Ending:
             rank.group.remove()
         rank.over = True
         self._on_over(rank)
+
+
+def _inside(rank: Rank, found: List[int]) -> List[int]:
+    """Those that are not in the session of the rank's watcher, as its engine is."""
+    if rank.removal is None:
+        return found
+    rows = ((pid, process.stat(pid)) for pid in found)
+    return [pid for pid, row in rows if row is not None and row.session != rank.watcher]

@@ -132,7 +132,7 @@ def remove_secrets(folder: str, bundle: Optional[Bundle]) -> None:
 
 
 def working_dir(folder: str, bundle: Bundle) -> str:
-    """The folder the command starts in. Raises BundleError when it is not there."""
+    """The folder the command starts in. Raises BundleError when it is not there, but for a container's."""
     mode = bundle.code.get("mode") or "none"
     if mode == "inplace":
         base = str(bundle.code.get("root") or "/")
@@ -142,6 +142,6 @@ def working_dir(folder: str, bundle: Bundle) -> str:
         with suppress(FileExistsError):
             os.mkdir(base, 0o700)
     path = os.path.join(base, os.path.expanduser(bundle.working_dir or ""))
-    if not os.path.isdir(path):
+    if bundle.image is None and not os.path.isdir(path):
         raise BundleError("working_dir %s is not a folder on this machine: create it or name another one" % path)
     return path

@@ -2,14 +2,13 @@
 
 import os
 import sys
-from typing import List
+from typing import Callable, Dict, List
 
-from . import bundle as bundles
+from . import bundle as bundles, containers, places
+from .beside import beside
 from .bundle import BundleError
-from .environment import environment, working_dir
-from .launch import command
-from .places import place, ports
-from .record import attempts
+from .environment import working_dir
+from .record import attempt_dir, attempts
 
 _BLOCK = 1 << 20
 
@@ -21,24 +20,25 @@ def execute(folder: str, rank: int, words: List[str]) -> int:
     try:
         bundle = bundles.read(folder)
         attempt = (attempts(folder) or [bundle.first_attempt])[-1]
-        where = place(folder, bundle, attempt, range(bundle.num_instances), _gpus(folder))
-        if where is None:
-            raise BundleError("the task has not started yet: try again")
-        env = environment(folder, bundle, attempt, rank, where)
-        env.update(ports(folder, bundle, attempt, rank))
-        os.chdir(working_dir(folder, bundle))
+        started = beside(folder, bundle, attempt, rank, _gpus(folder), argv)
+        os.chdir(started.cwd)
     except BundleError as error:
         sys.stderr.write("flow: exec: %s\n" % error)
         return 125
     # Not marked as the task's: it is not ended with it.
-    del env["FLOW_TASK_DIR"]
-    if bundle.mounts:
-        argv = command("enter", folder, "--", *argv)
+    del started.env["FLOW_TASK_DIR"]
     try:
-        os.execvpe(argv[0], argv, env)
+        os.execvpe(started.argv[0], started.argv, started.env)
     except OSError as error:
-        sys.stderr.write("flow: exec: %s: %s\n" % (argv[0], error.strerror))
+        sys.stderr.write("flow: exec: %s: %s\n" % (started.argv[0], error.strerror))
         return 127 if isinstance(error, FileNotFoundError) else 126
+
+
+def ports(folder: str, rank: int) -> "Dict[str, int]":
+    """The ports of a rank by name; empty before it has begun. Raises BundleError."""
+    bundle = bundles.read(folder)
+    begun = [number for number in attempts(folder) if os.path.isdir(attempt_dir(folder, number, rank))]
+    return places.ports(folder, bundle, begun[-1], rank) if begun else {}
 
 
 def _gpus(folder: str) -> "list[str] | None":
@@ -58,6 +58,29 @@ def enter(folder: str, argv: List[str]) -> int:
     except OSError as error:
         sys.stderr.write("flow: %s: %s\n" % (argv[0], error.strerror))
         return 127 if isinstance(error, FileNotFoundError) else 126
+
+
+def contain(folder: str, argv: List[str]) -> int:
+    """Replace this process by the engine that runs the command in a container."""
+    return _become(folder, lambda bundle, env, cwd: containers.running(folder, bundle, env, cwd, argv))
+
+
+def join(folder: str, argv: List[str]) -> int:
+    """Replace this process by the engine that runs the command beside what runs in the rank's container."""
+    attach = ["--interactive", "--tty"] if sys.stdin.isatty() else ["--interactive"]
+    return _become(folder, lambda bundle, env, cwd: containers.beside(folder, bundle, env, cwd, argv, attach))
+
+
+def _become(folder: str, how: "Callable[[bundles.Bundle, Dict[str, str], str], containers.Start]") -> int:
+    try:
+        bundle = bundles.read(folder)
+        start = how(bundle, dict(os.environ), working_dir(folder, bundle))
+        os.execve(start.argv[0], start.argv, start.env)
+    except BundleError as error:
+        sys.stderr.write("flow: %s\n" % error)
+    except OSError as error:
+        sys.stderr.write("flow: the container engine cannot be started: %s\n" % error)
+    return 125
 
 
 def inside(folder: str, path: str) -> str:

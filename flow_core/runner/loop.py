@@ -45,10 +45,10 @@ class Loop:
             return
         self.on_child()
 
-    def watch(self, fd: int, call: Call) -> None:
-        """Call each time ``fd`` is readable or hung up."""
+    def watch(self, fd: int, call: Call, writable: bool = False) -> None:
+        """Call each time ``fd`` is readable (or, if asked for, writable) or hung up."""
         self._calls[fd] = call
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, select.POLLOUT if writable else select.POLLIN)
 
     def forget(self, fd: int) -> None:
         """Watch ``fd`` no more; it stays open. Unknown is no error."""

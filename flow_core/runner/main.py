@@ -63,6 +63,15 @@ def _exec(args: List[str]) -> int:
     return execute(args[0], int(args[1]), args[2:])
 
 
+def _ports(args: List[str]) -> int:
+    import json
+
+    from .files import ports
+
+    print(json.dumps(ports(args[0], int(args[1]))))
+    return 0
+
+
 def _path(args: List[str]) -> int:
     from .files import inside
 
@@ -94,6 +103,18 @@ def _enter(args: List[str]) -> int:
     return enter(args[0], args[2:])
 
 
+def _contain(args: List[str]) -> int:
+    from .files import contain
+
+    return contain(args[0], args[2:])
+
+
+def _join(args: List[str]) -> int:
+    from .files import join
+
+    return join(args[0], args[2:])
+
+
 COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "serve": _serve,
     "run": _run,
@@ -101,15 +122,18 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "signal": _signal,
     "status": _status,
     "exec": _exec,
+    "ports": _ports,
     "path": _path,
     "get": _get,
     "read": _read,
     "spread": _spread,
     "enter": _enter,
+    "contain": _contain,
+    "join": _join,
 }
 
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
-       | status FOLDER | exec FOLDER RANK -- COMMAND ... | path FOLDER PATH | get FOLDER PATH | read FOLDER ...
+       | status FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH | get FOLDER PATH | read FOLDER ...
 """
 
 

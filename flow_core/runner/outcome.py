@@ -13,6 +13,7 @@ from .sizes import size
 # A record this old (seconds), whose processes are all gone, has nobody left who could complete it.
 _ABANDONED = 3.0
 _SETTLING = 0.25
+_READY, _NOT_READY = "ready", "not ready yet"
 
 
 class Plan(NamedTuple):
@@ -22,6 +23,7 @@ class Plan(NamedTuple):
     request_id: str
     ranks: int
     retries: int
+    restart: str = "no"
 
 
 def plan(bundle: Optional[Doc], folder: str) -> Plan:
@@ -36,6 +38,7 @@ def plan(bundle: Optional[Doc], folder: str) -> Plan:
         str(doc.get("request_id") or name),
         ranks if isinstance(ranks, int) and ranks > 0 else 1,
         retries if isinstance(retries, int) else 0,
+        str(doc.get("restart") or "no"),
     )
 
 
@@ -59,11 +62,13 @@ def node(rank: int, found: Exit) -> Doc:
         "reason": reason,
         "started_at": found.began.epoch if found.began else None,
         "ended_at": found.ended_at,
-        "ready": state == "running",
+        "ready": state == "running" and found.ready is not False,
         "name": found.began.host if found.began else None,
     }
     if inferred:
         doc["signal_inferred"] = True
+    if found.ready is not None:
+        doc["ready_at"] = found.ready_at
     return doc
 
 
@@ -77,7 +82,8 @@ def _signal(found: Exit) -> Tuple[Optional[int], bool]:
 
 def _judge(found: Exit, number: Optional[int], inferred: bool) -> Tuple[str, str]:
     if not found.ended:
-        return ("running", "") if found.watcher is not None else ("pending", "")
+        well = {None: "", True: _READY, False: _NOT_READY}[found.ready]
+        return ("running", well) if found.watcher is not None else ("pending", "")
     if found.verdict is not None and (found.verdict[0], found.code) != ("preempted", 0):
         state, reason = found.verdict
         return ("cancelled" if state == "stopped" else state), reason
@@ -127,10 +133,16 @@ def _chosen(nodes: List[Doc], exits: Dict[int, Exit]) -> Doc:
     live = [n for n in nodes if n["state"] in ("running", "pending")]
     if live:
         begun = any(n["state"] != "pending" for n in nodes)
-        return dict(live[0], state="running" if begun else "pending", reason="")
+        return dict(live[0], state="running" if begun else "pending", reason=_health(nodes) if begun else "")
     own = [n for n in nodes if n["state"] != "succeeded" and not stopped(exits[n["rank"]])]
     bad = own or [n for n in nodes if n["state"] != "succeeded"]
     return min(bad, key=_end) if bad else nodes[0]
+
+
+def _health(nodes: List[Doc]) -> str:
+    """How the services of all ranks are; empty where nobody looks after them."""
+    said = {n["reason"] for n in nodes if "ready_at" in n}
+    return "" if not said else _READY if all(n["ready"] for n in nodes) else _NOT_READY
 
 
 def _end(doc: Doc) -> Tuple[float, int]:
@@ -149,12 +161,35 @@ def first_failure(exits: Dict[int, Exit]) -> Optional[Doc]:
     return min(bad, key=_end) if bad else None
 
 
-def tries_again(done: List[Doc], retries: int) -> bool:
+_RESTARTED = {"on-failure": ("failed",), "always": ("failed", "succeeded")}
+
+
+def restarts(done: List[Doc], policy: str) -> bool:
+    """Whether the policy of a service has it started again after the last of these attempts."""
+    return done[-1]["state"] in _RESTARTED.get(policy, ())
+
+
+def tries_again(done: List[Doc], intent: Plan) -> bool:
     """Whether the last of these attempts, which has ended, is followed by another one."""
-    if done[-1]["state"] == "preempted":
+    if done[-1]["state"] == "preempted" or restarts(done, intent.restart):
         return True
     failed: bool = done[-1]["state"] == "failed"
-    return failed and sum(a["state"] == "failed" for a in done) <= retries
+    return failed and sum(a["state"] == "failed" for a in done) <= intent.retries
+
+
+def short_lived(done: List[Doc], seconds: float) -> int:
+    """How many of the last attempts were not well for so long at a stretch that what ended them is a new trouble."""
+    count = 0
+    while count < len(done) and not _was_well(done[-1 - count], seconds):
+        count += 1
+    return count
+
+
+def _was_well(doc: Doc, seconds: float) -> bool:
+    since = [n["ready_at"] if "ready_at" in n else n["started_at"] for n in doc["nodes"]]
+    if None in since or doc["ended_at"] is None:
+        return False
+    return bool(doc["ended_at"] - max(since) >= seconds)
 
 
 WAITING = "waiting to start"
@@ -163,8 +198,9 @@ WAITING = "waiting to start"
 def task(intent: Plan, done: List[Doc], retry: bool = True) -> Doc:
     """The report of a task from its attempts; ``retry=False`` ends it with the last one."""
     state, reason = ("pending", WAITING) if not done else (done[-1]["state"], done[-1]["reason"])
-    if done and retry and tries_again(done, intent.retries):
-        state, reason = "pending", "attempt %d: %s; it is tried again" % (done[-1]["number"], reason)
+    if done and retry and tries_again(done, intent):
+        again = "restarted" if restarts(done, intent.restart) else "tried again"
+        state, reason = "pending", "attempt %d: %s; it is %s" % (done[-1]["number"], reason, again)
     return {
         "schema": "flow.report/1",
         "task_id": intent.task_id,

@@ -8,6 +8,7 @@ In a task's folder ``attempts/<attempt>/<rank>/{exit,stdout,stderr,system}``, ``
 ``b BOOT EPOCH MONOTONIC HOST``  about to start (seconds; the block this takes is room for the lines to come)
 ``w PID``                        the watcher lives
 ``t PID STARTTIME``              the command, with its start in clock ticks since boot
+``h 0|1 EPOCH``                  a service: not well (yet), or well since; the last one counts
 ``r STATE REASON``               why it is about to be ended; without effect behind an ``x``
 ``x CODE``                       the end; the first one counts
 ``s SIGNAL``                     the signal that ended the command, from who called waitid
@@ -42,6 +43,8 @@ class Exit(NamedTuple):
     verdict: Optional[Tuple[str, str]] = None
     ended_at: Optional[float] = None
     ran_out: Optional[int] = None
+    ready: Optional[bool] = None  # None: no service, or nobody looks after it
+    ready_at: Optional[float] = None  # when it was well first
 
     @property
     def ended(self) -> bool:
@@ -95,6 +98,12 @@ def _ran_out(found: Doc, words: List[str]) -> None:
     found.setdefault("ran_out", int(words[1]))
 
 
+def _health(found: Doc, words: List[str]) -> None:
+    found["ready"] = bool(int(words[1]))
+    if found["ready"]:
+        found.setdefault("ready_at", float(words[2]))
+
+
 def _ended(found: Doc, words: List[str]) -> None:
     found.setdefault("ended_at", float(words[1]))
 
@@ -104,6 +113,7 @@ _LINES = {
     "b": (5, _began),
     "w": (2, _watcher),
     "t": (3, _task),
+    "h": (3, _health),
     "r": (0, _verdict),
     "x": (2, _code),
     "s": (2, _signal),

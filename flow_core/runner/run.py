@@ -63,13 +63,16 @@ class Run:
         ranks: List[Rank] = list(self._task.ranks.values())
         if self._task.leaving:
             return all(rank.over for rank in ranks)
-        return not self._bundle.retry.retries and bool(ranks) and all(rank.over for rank in ranks)
+        again = self._bundle.retry.retries or self._bundle.restart != "no"
+        return not again and bool(ranks) and all(rank.over for rank in ranks)
 
 
 def exit_code(folder: str, ranks: List[int]) -> int:
     """The exit code of these ranks in the last attempt: of the first that did not succeed, else 0."""
     last = attempts(folder)[-1:]
-    codes = [read_exit(attempt_dir(folder, number, rank) + "/exit").code for number in last for rank in ranks]
+    exits = [read_exit(attempt_dir(folder, number, rank) + "/exit") for number in last for rank in ranks]
+    # One that was ended as a failure has failed, also when it takes that well.
+    codes = [1 if end.code == 0 and (end.verdict or ("",))[0] == "failed" else end.code for end in exits]
     bad = [_CANNOT if code is None else code for code in codes if code != 0]
     return bad[0] if bad else 0 if codes else _CANNOT
 

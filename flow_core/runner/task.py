@@ -1,20 +1,25 @@
 """One task: its attempts one after the other, its ranks side by side, its end."""
 
 import os
+import shutil
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-from . import cgroup, control, outcome, places
+from . import cgroup, containers, control, outcome, places
+from .beside import start_dir
 from .bundle import Bundle, BundleError
-from .environment import environment, remove_secrets, working_dir
+from .environment import environment, remove_secrets
+from .health import Checks, mark
 from .launch import command
 from .loop import Timer
 from .node import Node
 from .rank import Rank
 from .record import Doc, Exit, attempt_dir, attempts, create_json, read_exit, read_json
+from .service import Service
 from .watcher import PASSING
 
 _AGAIN = 1.0  # seconds until something that failed for want of room is tried again
+_KEPT_ATTEMPTS = 100
 _NOTE_BYTES = 4096  # what a platform keeps of an exit note
 
 
@@ -38,10 +43,13 @@ class Task:
         self.final: Optional[Doc] = None
         self.leaving = False  # the machine goes away: no further attempt begins here
         self._node, self._numbers, self._gpus, self._on_final = node, numbers, gpus, on_final
-        self._plan = outcome.Plan(bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries)
+        self._plan = outcome.Plan(
+            bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries, bundle.restart
+        )
         self._resting_until = 0.0
         self._beginning = False
         self._limits: Dict[Rank, Timer] = {}
+        self._checks: Dict[Rank, Checks] = {}
 
     def resume(self) -> None:
         """Begin the first attempt, or go on where another process stopped."""
@@ -56,6 +64,9 @@ class Task:
             return
         self.attempt = number
         self.ranks = {rank: Rank(self.folder, number, rank) for rank in self._numbers}
+        if containers.outlives(self.bundle.image):
+            for rank in self.ranks.values():
+                rank.removal = containers.removal(self.bundle, number, rank.number)
         # First all, then what follows from it: one that runs must not be taken for one that never started.
         self._beginning = True
         for rank in self.ranks.values():
@@ -72,7 +83,7 @@ class Task:
         if not new and self._is_limited:
             rank.group = cgroup.find(rank.folder)
         if not new and self._node.witness.adopt(rank):
-            self._limit(rank)
+            self._attend(rank)
             return
         try:
             self._spawn(rank)
@@ -90,11 +101,13 @@ class Task:
             self._node.loop.after(0.05, lambda: self._start(rank))
             return
         env = environment(self.folder, self.bundle, self.attempt, rank.number, place)
-        env.update(places.ports(self.folder, self.bundle, self.attempt, rank.number))
-        cwd = working_dir(self.folder, self.bundle)
+        env.update(places.port_variables(self.folder, self.bundle, self.attempt, rank.number))
+        cwd = start_dir(self.folder, self.bundle)
+        if self.bundle.health is not None:
+            mark(rank, False)
         if self._node.witness.start(rank, self._inside(rank, self._argv()), env, cwd):
             self._node.say(self, rank, "started")
-            self._limit(rank)
+            self._attend(rank)
         else:
             self._node.loop.after(0.05, lambda: self._start(rank))
 
@@ -109,12 +122,34 @@ class Task:
 
     def _argv(self) -> List[str]:
         argv = self.bundle.argv
+        if self.bundle.image is not None:
+            argv = command("contain", self.folder, "--", *argv)
         if self.bundle.processes_per_node > 1:
             grace = "%g" % self.bundle.limits.grace
             argv = command("spread", str(self.bundle.processes_per_node), grace, *argv)
-        if self.bundle.mounts:
+        if self.bundle.mounts and self.bundle.image is None:
             argv = command("enter", self.folder, "--", *argv)
         return argv
+
+    def _attend(self, rank: Rank) -> None:
+        """Look after a rank that runs: its time, and its health."""
+        self._limit(rank)
+        health = self.bundle.health
+        if health is not None and rank.end is None:
+            self._checks[rank] = Checks(
+                self._node.loop,
+                rank,
+                health,
+                Service(self._node, rank, self.bundle, self._numbers, self._gpus).look(health),
+                lambda: self._node.say(self, rank, "ready"),
+                lambda why: self._stop(rank, "failed", why),
+            )
+
+    def _unattend(self, rank: Rank) -> None:
+        self._unlimit(rank)
+        checks = self._checks.pop(rank, None)
+        if checks is not None:
+            checks.stop()
 
     def _limit(self, rank: Rank) -> None:
         limit = self.bundle.limits.time_limit
@@ -152,13 +187,13 @@ class Task:
 
     def never_ran(self, rank: Rank) -> None:
         """A watcher ended before it started anything."""
-        self._unlimit(rank)
+        self._unattend(rank)
         rank.watcher = 0
         self._node.loop.after(_AGAIN, lambda: self._start(rank))
 
     def ended(self, rank: Rank) -> None:
         """A rank has ended: the others are stopped if it failed."""
-        self._unlimit(rank)
+        self._unattend(rank)
         self._node.say(self, rank, "ended")
         if not self._beginning:
             self._stop_others()
@@ -226,7 +261,7 @@ class Task:
         done = outcome.attempt(self.attempt, exits, self._plan.ranks)
         self.past.append(done)
         self.ranks = {}
-        if not outcome.tries_again(self.past, self._plan.retries):
+        if not outcome.tries_again(self.past, self._plan):
             self._finish(self._report(retry=False))
         elif not self.leaving:
             self._rest(done)
@@ -238,12 +273,26 @@ class Task:
         return read_exit(attempt_dir(self.folder, self.attempt, number) + "/exit")
 
     def _rest(self, done: Doc) -> None:
-        failed = sum(doc["state"] == "failed" for doc in self.past)
-        pause = self.bundle.retry.pause(failed) if failed else 0.0
-        self._resting_until = (done["ended_at"] or time.time()) + pause
+        self._forget()
+        self._resting_until = (done["ended_at"] or time.time()) + self._pause()
         self._node.say(self, None, "pending")
         self._node.loop.after(self._resting_until - time.time(), self._wake)
         self._obey()
+
+    def _forget(self) -> None:
+        """Keep the newest attempts only of a service that is started again and again: the disk has an end."""
+        if self.bundle.restart != "no":
+            for doc in self.past[:-_KEPT_ATTEMPTS]:
+                shutil.rmtree("%s/attempts/%d" % (self.folder, doc["number"]), ignore_errors=True)
+            del self.past[:-_KEPT_ATTEMPTS]
+
+    def _pause(self) -> float:
+        """Seconds until the next attempt: longer each time, but for a service that was well for long."""
+        retry = self.bundle.retry
+        if outcome.restarts(self.past, self.bundle.restart):
+            return retry.pause(max(1, outcome.short_lived(self.past, retry.max_delay)))
+        failed = sum(doc["state"] == "failed" for doc in self.past)
+        return retry.pause(failed) if failed else 0.0
 
     def _wake(self) -> None:
         if self.final is None:

@@ -243,3 +243,14 @@ def test_finish_ends_a_task_that_was_never_submitted(journal, new):
     assert (change.new_state, change.task.ended_at, change.task.started_at) == ("cancelled", 40.0, None)
     assert journal.finish(task.id, "cancelled", "never submitted") is None
     assert journal.finish(task.id, "failed", "refused").refused
+
+
+def test_a_node_that_becomes_ready_or_unready_while_it_runs_is_told_once(journal, accepted):
+    row = accepted()
+    events = []
+    for ready in (False, True, True, False, True):
+        node = NodeReport(0, "running", ready=ready, reason="ready" if ready else "not ready yet")
+        change = journal.apply(row.id, _report("running", Attempt(1, "running", started_at=10.0, nodes=(node,))))
+        events.append([event.kind for event in change.events if event.kind == "task.ready"] if change else None)
+        assert journal.attempts(row.id)[0].nodes == (node,)
+    assert events == [[], ["task.ready"], None, [], ["task.ready"]]

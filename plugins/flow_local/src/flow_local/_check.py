@@ -80,7 +80,8 @@ def _not_enforced(config: TaskConfig) -> Iterator[Problem]:
 
 
 def _mounts(config: TaskConfig, volumes: Volumes, cwd: Path) -> Iterator[Problem]:
-    if (config.mounts or config.volumes) and (reason := nodes.mounts_impossible()):
+    mounts = bool(config.mounts or config.volumes) and config.image is None  # a container's are its engine's to make
+    if mounts and (reason := nodes.mounts_impossible()):
         yield Problem("mounts", "NO_MOUNTS", f"this machine cannot give a task mounts of its own: {reason}")
     for number, mount in enumerate(config.mounts):
         path = f"mounts[{number}].source"

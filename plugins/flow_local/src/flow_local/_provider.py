@@ -24,6 +24,7 @@ from flow_core import (
     TaskRef,
     TaskReport,
     TransientError,
+    UnavailableError,
     Volume,
     VolumeSpec,
     hookimpl,
@@ -33,6 +34,7 @@ from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
 from flow_core.settings import paths
 from flow_core.types import DoctorCheck, QueuedTask
 from flow_local import _check, _doctor
+from flow_local._engines import INSTALL, Engine, find
 from flow_local._machine import Machine, cores, detect
 from flow_local._settings import LocalSettings
 from flow_local._volumes import Volumes
@@ -49,6 +51,8 @@ _FACTS = ProviderFacts(
     shares_client_files=True,
     dependencies=True,
     multi_node=True,
+    services=True,
+    images=True,
     separate_streams=True,
     restarts_by_itself=True,
     prompt=True,
@@ -78,11 +82,22 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
         if _claims_nothing(config):
             return []
-        found = list(_check.problems(config, self._machine, self._volumes, Path.cwd()))
+        found = self._problems(config)
         if all(problem.severity != "error" for problem in found):
             return found
         self._machine = detect()  # what was remembered may be what is wrong
-        return list(_check.problems(config, self._machine, self._volumes, Path.cwd()))
+        return self._problems(config)
+
+    def _problems(self, config: TaskConfig) -> list[Problem]:
+        return [*_check.problems(config, self._machine, self._volumes, Path.cwd()), *self._image_problems(config)]
+
+    def _image_problems(self, config: TaskConfig) -> Iterator[Problem]:
+        if config.image is not None and isinstance(self._engine, str):
+            yield Problem("image", "NO_ENGINE", f"nothing here can run container images: {self._engine}", INSTALL)
+
+    @cached_property
+    def _engine(self) -> Engine | str:
+        return find(self._settings.container_engine)
 
     @hookimpl
     def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
@@ -110,7 +125,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         ref = TaskRef(submission.request_id)
         if nodes.locate(self._root, ref.id) is None:
             self._describe_machine(submission.config)
-            nodes.stage(self._root / "tasks", self._completed(submission), self._environment())
+            nodes.stage(self._root / "tasks", self._completed(submission), self._environment(submission.config))
         nodes.serve(self._root, ref.id)
         return ref
 
@@ -123,6 +138,8 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         gpu = {"gpu_count": gpus, "gpu_kind": kind, "gpu_memory": config.resources.gpu_memory}
         document["limits"] = {**limits, "cpus": _check.cpus_wanted(config), **gpu}
         document["mounts"] = list(self._mounts(submission))
+        if config.image is not None:
+            document["image"] = self._image(config.image)
         document["volumes"] = [spec.name for spec in config.volumes] + [
             mount.source.removeprefix("volume:") for mount in config.mounts if mount.source.startswith("volume:")
         ]
@@ -135,14 +152,20 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
             source = str(mount["source"])
             if source.startswith("volume:"):
                 yield {**mount, "source": str(self._volumes.path(source.removeprefix("volume:")))}
-            elif source != mount["target"] or mount["read_only"]:
+            elif source != mount["target"] or mount["read_only"] or submission.config.image is not None:
                 yield mount
         for spec in submission.config.volumes:
             source = str(self._volumes.path(spec.name))
             yield {"source": source, "target": spec.target, "read_only": spec.read_only}
 
-    def _environment(self) -> dict[str, str]:
-        names = (*PASSED, *self._settings.pass_env)
+    def _image(self, reference: str) -> Mapping[str, object]:
+        if isinstance(self._engine, str):
+            raise UnavailableError(f"nothing here can run container images: {self._engine}", INSTALL)
+        return self._engine.document(reference)
+
+    def _environment(self, config: TaskConfig) -> dict[str, str]:
+        """What a task sees of the submitting shell; in a container only what the profile names."""
+        names = (*(() if config.image is not None else PASSED), *self._settings.pass_env)
         return {name: os.environ[name] for name in names if name in os.environ}
 
     def _describe_machine(self, config: TaskConfig) -> None:
@@ -232,4 +255,5 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
 def _claims_nothing(config: TaskConfig) -> bool:
     """Whether there is nothing to look at this machine for."""
-    return not (config.instance_type or config.mounts or config.volumes or any(attrs.astuple(config.resources)))
+    asked = (config.instance_type, config.image, config.mounts, config.volumes)
+    return not any(asked) and not any(attrs.astuple(config.resources))

@@ -21,6 +21,12 @@ class LocalSettings:
             "help": "Most tasks at once; default: no limit but 4 per core for those that claim no CPUs, memory or GPUs."
         },
     )
+    container_engine: str | None = attrs.field(
+        default=None,
+        metadata={
+            "help": "What runs images: podman, docker, apptainer, or a path; default: the first of these that works."
+        },
+    )
     pass_env: tuple[str, ...] = attrs.field(
         default=(), converter=tuple, metadata={"help": "More variables of the submitting shell that tasks see."}
     )
