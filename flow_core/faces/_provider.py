@@ -98,7 +98,9 @@ class Provider(Face):
 
             return options(kind, section, path)
         if section:
-            problems = [Problem(f"{path}.{key}", "UNKNOWN_OPTION", f"{self.provider} has no option {key!r}") for key in section]
+            problems = [
+                Problem(f"{path}.{key}", "UNKNOWN_OPTION", f"{self.provider} has no option {key!r}") for key in section
+            ]
             raise ConfigError(f"{self.provider} takes no options of its own", problems=problems)
         return None
 

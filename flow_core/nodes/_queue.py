@@ -75,4 +75,3 @@ def _claim(document: Mapping[str, Any]) -> dict[str, Any]:
     limits, ranks = document.get("limits") or {}, int(document.get("num_instances") or 1)
     found = {"cpus": limits.get("cpus"), "memory": limits.get("memory"), "gpus": limits.get("gpu_count")}
     return {name: value * ranks for name, value in found.items() if value}
-

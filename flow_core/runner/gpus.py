@@ -55,13 +55,13 @@ def find() -> List[Device]:
 
 def parse(answer: bytes) -> List[Device]:
     """Read what ``ARGV`` prints; what is not understood gives no device."""
-    import xml.etree.ElementTree as tree
+    from xml.etree import ElementTree
 
     text = answer.decode("utf-8", "replace")
     log, end, listed = text.partition(_END)
     try:
-        root = tree.fromstring((log + end).strip())
-    except tree.ParseError:
+        root = ElementTree.fromstring((log + end).strip())
+    except ElementTree.ParseError:
         return []
     uuids = _mig_uuids(listed)
     return [device for index, gpu in enumerate(root.findall("gpu")) for device in _devices(index, gpu, uuids)]

@@ -110,13 +110,9 @@ class Line:
                 return head
         return None
 
-    def _gpu_need(
-        self, one: Waiting, mine: Set[str], ahead: List[Waiting], sets: Dict[Claim, Set[str]]
-    ) -> int:
+    def _gpu_need(self, one: Waiting, mine: Set[str], ahead: List[Waiting], sets: Dict[Claim, Set[str]]) -> int:
         rivals = [head for head in ahead if sets.get(head.wanted, set()) & mine]
-        return sum(
-            min(head.wanted.gpus * self._before(head, one), len(sets[head.wanted])) for head in rivals
-        )
+        return sum(min(head.wanted.gpus * self._before(head, one), len(sets[head.wanted])) for head in rivals)
 
     def reasons(self, slots: Slots) -> Iterator[Tuple[Waiting, int, str]]:
         """Every task that waits, in order, with its place (from 1) and why it waits."""
@@ -176,8 +172,10 @@ def _gpu_shortage(wanted: Claim, slots: Slots) -> Iterator[str]:
     ours = _names(sorted({busy[gpu] for gpu in suiting if gpu in busy}))
     theirs = ["GPU %s by %s" % (gpu, slots.others[gpu]) for gpu in suiting if gpu in slots.others and gpu not in busy]
     users = ", ".join([*([ours] if ours else []), *theirs])
-    yield "%d of %d %s (used: %s)" % (missing, wanted.gpus, gpu_words(wanted), users) if theirs else (
-        "%d of %d %s (used by %s)" % (missing, wanted.gpus, gpu_words(wanted), users)
+    yield (
+        "%d of %d %s (used: %s)" % (missing, wanted.gpus, gpu_words(wanted), users)
+        if theirs
+        else ("%d of %d %s (used by %s)" % (missing, wanted.gpus, gpu_words(wanted), users))
     )
 
 

@@ -245,9 +245,7 @@ class Server:
             self._board.change(waiting=len(self._line) > 0)
         self._slots.others = others
 
-    def _launch(
-        self, name: str, bundle: Optional[Bundle], wanted: Claim, gpus: Optional[List[str]]
-    ) -> None:
+    def _launch(self, name: str, bundle: Optional[Bundle], wanted: Claim, gpus: Optional[List[str]]) -> None:
         if bundle is None:
             self._end(name, None, "failed", "bundle.json can no longer be read: submit the task again")
             return

@@ -38,9 +38,7 @@ class Task:
         self.final: Optional[Doc] = None
         self.leaving = False  # the machine goes away: no further attempt begins here
         self._node, self._numbers, self._gpus, self._on_final = node, numbers, gpus, on_final
-        self._plan = outcome.Plan(
-            bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries
-        )
+        self._plan = outcome.Plan(bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries)
         self._resting_until = 0.0
         self._beginning = False
         self._limits: Dict[Rank, Timer] = {}
@@ -84,9 +82,7 @@ class Task:
             if error.errno in PASSING:
                 self._node.loop.after(_AGAIN, lambda: self._start(rank))
             else:
-                self._node.witness.refuse(
-                    rank, "failed", "the command cannot be started: %s" % error.strerror
-                )
+                self._node.witness.refuse(rank, "failed", "the command cannot be started: %s" % error.strerror)
 
     def _spawn(self, rank: Rank) -> None:
         place = places.place(self.folder, self.bundle, self.attempt, self._numbers, self._gpus)
@@ -124,18 +120,14 @@ class Task:
         limit = self.bundle.limits.time_limit
         if limit is not None and rank.end is None:
             reason = "time limit of %g s reached" % limit
-            self._limits[rank] = self._node.loop.at(
-                rank.since + limit, lambda: self._stop(rank, "timed_out", reason)
-            )
+            self._limits[rank] = self._node.loop.at(rank.since + limit, lambda: self._stop(rank, "timed_out", reason))
 
     def _unlimit(self, rank: Rank) -> None:
         timer = self._limits.pop(rank, None)
         if timer is not None:
             timer.cancel()
 
-    def _stop(
-        self, rank: Rank, state: str, reason: str, grace: Optional[float] = None, number: int = 0
-    ) -> None:
+    def _stop(self, rank: Rank, state: str, reason: str, grace: Optional[float] = None, number: int = 0) -> None:
         limits = self.bundle.limits
         if rank.live:
             wait = limits.grace if grace is None else grace

@@ -26,9 +26,7 @@ _PATIENCE = 0.2  # seconds in which the exit code of a reaped command may still 
 class Witness:
     """Answers for ranks: ``on_end`` is called once when one has ended, ``on_never_ran`` when it must start again."""
 
-    def __init__(
-        self, loop: Loop, on_end: Callable[[Rank], None], on_never_ran: Callable[[Rank], None]
-    ) -> None:
+    def __init__(self, loop: Loop, on_end: Callable[[Rank], None], on_never_ran: Callable[[Rank], None]) -> None:
         self._loop, self._on_end, self._on_never_ran = loop, on_end, on_never_ran
         self._subreaper = process.become_subreaper()
         self._watchers: Dict[int, Rank] = {}

@@ -16,14 +16,19 @@ GIB = 1 << 30
 
 def process(pid: int, program: str = "/usr/bin/python3 train.py", kind: str = "C", place: str = "N/A") -> str:
     return (
-        f"<process_info><gpu_instance_id>{place}</gpu_instance_id><compute_instance_id>{'0' if place != 'N/A' else place}"
-        f"</compute_instance_id><pid>{pid}</pid><type>{kind}</type><process_name>{program}</process_name>"
+        f"<process_info><gpu_instance_id>{place}</gpu_instance_id>"
+        f"<compute_instance_id>{'0' if place != 'N/A' else place}</compute_instance_id><pid>{pid}</pid><type>{kind}</type><process_name>{program}</process_name>"
         "<used_memory>900 MiB</used_memory></process_info>"
     )
 
 
 def gpu(
-    number: int, name: str = "NVIDIA A100-SXM4-80GB", used: int = 4, processes: str = "", parts: str = "", screen: str = "Disabled"
+    number: int,
+    name: str = "NVIDIA A100-SXM4-80GB",
+    used: int = 4,
+    processes: str = "",
+    parts: str = "",
+    screen: str = "Disabled",
 ) -> str:
     return f"""<gpu id="00000000:{number:02}:00.0"><product_name>{name}</product_name>
     <display_active>{screen}</display_active>
@@ -36,7 +41,8 @@ def gpu(
 def part(index: int, instance: int) -> str:
     return (
         f"<mig_device><index>{index}</index><gpu_instance_id>{instance}</gpu_instance_id><compute_instance_id>0"
-        "</compute_instance_id><fb_memory_usage><total>20096 MiB</total><used>11 MiB</used></fb_memory_usage></mig_device>"
+        "</compute_instance_id><fb_memory_usage><total>20096 MiB</total><used>11 MiB</used></fb_memory_usage>"
+        "</mig_device>"
     )
 
 
@@ -92,7 +98,9 @@ def test_the_kind_is_the_word_that_people_use(name: str, kind: str) -> None:
 
 def test_who_computes_uses_a_gpu_and_who_only_draws_does_not() -> None:
     found = gpus.parse(
-        answer(gpu(0, processes=process(7) + process(8)), gpu(1, processes=process(9, "/usr/lib/xorg/Xorg", "G")), gpu(2))
+        answer(
+            gpu(0, processes=process(7) + process(8)), gpu(1, processes=process(9, "/usr/lib/xorg/Xorg", "G")), gpu(2)
+        )
     )
     assert [device.user for device in found] == ["python3, pid 7 and 1 more", "", ""]
 
@@ -124,7 +132,9 @@ def test_what_is_not_understood_is_no_gpu() -> None:
 
 def test_a_task_gets_its_gpus_and_the_order_they_are_counted_in(machine: Machine) -> None:
     machine.has(gpus=[{"id": "0", "name": "t4"}, {"id": "1", "name": "a100"}])
-    task = machine.submit('echo "$CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER"', limits={"gpu_count": 1, "gpu_kind": "a100"})
+    task = machine.submit(
+        'echo "$CUDA_VISIBLE_DEVICES $CUDA_DEVICE_ORDER"', limits={"gpu_count": 1, "gpu_kind": "a100"}
+    )
     machine.wait(task)
     assert machine.output(task) == b"1 PCI_BUS_ID\n"
 
@@ -137,7 +147,9 @@ def test_a_gpu_that_another_program_uses_is_left_and_the_other_one_given(machine
     assert machine.output(task) == b"1\n"
 
 
-def test_a_task_waits_for_a_gpu_that_another_program_uses_and_starts_when_it_is_free(machine: Machine, smi: Smi) -> None:
+def test_a_task_waits_for_a_gpu_that_another_program_uses_and_starts_when_it_is_free(
+    machine: Machine, smi: Smi
+) -> None:
     smi.says(gpu(0, processes=process(7)))
     machine.has(gpus=[{"id": "0", "name": "a100"}])
     task = machine.submit("true", limits={"gpu_count": 1})

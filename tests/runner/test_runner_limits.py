@@ -35,7 +35,7 @@ def test_a_task_that_needs_more_memory_than_it_claimed_is_killed_and_that_is_nam
 
 @needs["memory"]
 def test_of_several_ranks_the_one_that_ran_out_of_memory_is_named(machine: Machine) -> None:
-    line = f'[ $RANK = 1 ] && exec {HUNGRY}; sleep 20'
+    line = f"[ $RANK = 1 ] && exec {HUNGRY}; sleep 20"
     found = machine.run(line, num_instances=2, limits={"memory": 100 * MIB, "grace": 1})
     assert found["reason"] == "rank 1 failed: killed for memory (limit 100 MiB): raise `memory:`"
 
@@ -73,7 +73,8 @@ def test_running_out_of_memory_is_named_also_by_a_server_that_came_later(machine
 
 @needs["cpu"]
 def test_a_task_gets_no_more_of_the_cores_than_it_claimed(machine: Machine) -> None:
-    busy = f'{sys.executable} -I -S -c "import time; e=time.time()+1.5\nwhile time.time()<e: pass\nprint(time.process_time())"'
+    loop = "import time; end = time.time() + 1.5\nwhile time.time() < end: pass\nprint(time.process_time())"
+    busy = f'{sys.executable} -I -S -c "{loop}"'
     task = machine.submit(busy, limits={"cpus": 0.2})
     machine.wait(task)
     assert float(machine.output(task)) < 0.6  # of 1.5 seconds; 0.3 is its share
@@ -139,7 +140,11 @@ def test_version_2_writes_its_own_files_for_both_limits(tmp_path: Path, monkeypa
     """A stand-in for a version 2 tree: plain files; no kernel enforces anything by them."""
     home = tmp_path / "user.slice"
     home.mkdir()
-    for name, text in (("cgroup.procs", ""), ("cgroup.controllers", "cpu memory"), ("cgroup.subtree_control", "cpu memory")):
+    for name, text in (
+        ("cgroup.procs", ""),
+        ("cgroup.controllers", "cpu memory"),
+        ("cgroup.subtree_control", "cpu memory"),
+    ):
         (home / name).write_text(text)
     texts = {"/proc/self/cgroup": "0::/user.slice\n", "/proc/self/mountinfo": VERSION_2.format(place=tmp_path)}
     read = cgroup._read

@@ -141,7 +141,8 @@ def test_behind_many_the_place_is_not_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "word"), [(1, "first"), (3, "third"), (4, "4th"), (11, "11th"), (13, "13th"), (21, "21st"), (112, "112th")]
+    ("number", "word"),
+    [(1, "first"), (3, "third"), (4, "4th"), (11, "11th"), (13, "13th"), (21, "21st"), (112, "112th")],
 )
 def test_places_are_said_as_people_say_them(number: int, word: str) -> None:
     assert ordinal(number) == word

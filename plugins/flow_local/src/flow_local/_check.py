@@ -45,14 +45,20 @@ def _resources(config: TaskConfig, machine: Machine) -> Iterator[Problem]:
     if count * config.num_instances > len(there):
         wanted = f"{count * config.num_instances} x {kind or 'gpu'}"
         hint = "choose another provider, or leave out the GPUs"
-        yield Problem("instance_type", "NO_SUCH_MACHINE", f"{wanted} is more than this machine has ({machine.summary})", hint)
+        yield Problem(
+            "instance_type", "NO_SUCH_MACHINE", f"{wanted} is more than this machine has ({machine.summary})", hint
+        )
     cpus = (cpus_wanted(config) or 0) * config.num_instances
     if cpus > machine.cpus:
-        yield Problem("resources.cpus", "TOO_MANY_CPUS", f"{cpus:g} CPUs is more than this machine has ({machine.summary})")
+        yield Problem(
+            "resources.cpus", "TOO_MANY_CPUS", f"{cpus:g} CPUs is more than this machine has ({machine.summary})"
+        )
     memory = (config.resources.memory or 0) * config.num_instances
     if memory > machine.memory:
         asked = format_size(memory)
-        yield Problem("resources.memory", "TOO_MUCH_MEMORY", f"{asked} is more than this machine has ({machine.summary})")
+        yield Problem(
+            "resources.memory", "TOO_MUCH_MEMORY", f"{asked} is more than this machine has ({machine.summary})"
+        )
     elif count and (least := config.resources.gpu_memory):
         large = sum(gpu.memory >= least for gpu in there)
         if large < count * config.num_instances:
