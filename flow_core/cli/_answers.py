@@ -120,6 +120,48 @@ _OFFER = _object(
         "note": _TEXT,
     }
 )
+_QUEUED = _object(
+    {
+        "id": _TEXT,
+        "name": _TEXT,
+        "status": {"enum": ["running", "pending"]},
+        "place": _MAYBE_COUNT,
+        "priority": _COUNT,
+        "cpus": {"type": "number"},
+        "memory": _COUNT,
+        "gpus": _COUNT,
+        "gpu_ids": _list(_TEXT),
+        "created_at": _TIME,
+        "started_at": _TIME,
+        "reason": _TEXT,
+        "ref": _TEXT,
+    }
+)
+_GPU = _object(
+    {
+        "id": _TEXT,
+        "kind": _TEXT,
+        "name": _TEXT,
+        "memory": _COUNT,
+        "used": _COUNT,
+        "percent": _MAYBE_NUMBER,
+        "user": _TEXT,
+    }
+)
+_USE = _object(
+    {
+        "id": _TEXT,
+        "name": _TEXT,
+        "profile": _TEXT,
+        "machines": _COUNT,
+        "cores": {"type": "number", "description": "in use, on average since the last look"},
+        "cpu_seconds": {"type": "number"},
+        "memory": {"type": "integer", "description": "bytes"},
+        "processes": _COUNT,
+        "gpus": _list(_GPU),
+        "started_at": _TIME,
+    }
+)
 _VOLUME = _object(
     {
         "id": _TEXT,
@@ -150,6 +192,8 @@ _ORIGIN = _object({"layer": _TEXT, "file": _MAYBE_TEXT, "line": _MAYBE_COUNT, "c
 ANSWERS: Mapping[str, Schema] = {
     "run": {"anyOf": [_DETAIL, _PLAN, _list(_DETAIL), _list(_PLAN)], "description": "lists where a file holds several"},
     "status": {"anyOf": [_list(_ROW), _ROW], "description": "all rows; with --watch one changed row per line"},
+    "queue": _list(_QUEUED),
+    "top": _list(_USE),
     "logs": {"anyOf": [_list(_CHUNK), _CHUNK], "description": "all chunks; with --follow one per line"},
     "wait": _list(_DETAIL),
     "cancel": _list(_DETAIL),

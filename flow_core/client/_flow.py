@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from flow_core.client._fields import TaskFields
     from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
+    from flow_core.nodes import NodeUsage
+    from flow_core.types import QueuedTask
 
 Command = str | Sequence[str] | TaskConfig | FrontendTask
 
@@ -144,6 +146,16 @@ class Flow:
     def refresh(self, tasks: Collection[str] | None = None) -> dict[str, FlowError]:
         """Ask the providers about open tasks; returns the profiles that could not be asked, with the reason."""
         return refresh(self.session, tasks)
+
+    def queue(self, provider: str | None = None) -> list[QueuedTask]:
+        """List what runs at a provider and what waits there, in order, each with its reason."""
+        return self.provider(provider).queue()
+
+    def usage(self, tasks: Collection[Task]) -> dict[str, list[NodeUsage]]:
+        """Look at what running tasks use of their nodes now: task id -> one record for each machine that can be reached."""
+        from flow_core.client._usage import usage
+
+        return usage(self.session, [task.row for task in tasks])
 
     def retry(self, name: str) -> Task:
         """Submit the config of an earlier task again, as a new task, with the files that came with it."""

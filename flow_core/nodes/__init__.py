@@ -13,10 +13,12 @@ from flow_core.nodes._process import cancel, serve, spawn
 from flow_core.nodes._queue import queue, waiting_reports
 from flow_core.nodes._report import listing, locate, report, size
 from flow_core.nodes._stage import stage, sweep
+from flow_core.nodes._usage import NodeUsage, look
 
 __all__ = [
     "Gpu",
     "Node",
+    "NodeUsage",
     "cancel",
     "describe_machine",
     "enforced_limits",
@@ -24,6 +26,7 @@ __all__ = [
     "is_waiting",
     "listing",
     "locate",
+    "look",
     "mounts_impossible",
     "open_node",
     "queue",

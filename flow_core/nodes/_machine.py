@@ -26,8 +26,8 @@ def is_waiting(root: Path) -> bool:
 def describe_machine(root: Path, machine: Mapping[str, object]) -> None:
     """Tell the supervisor of ``root`` what there is to give out; keys that are left out keep what was said before.
 
-    ``cpus`` (cores), ``memory`` (bytes), ``gpus`` (``[{"id", "name", "memory"}]``), ``max_tasks`` (None: no limit but for
-    tasks that claim nothing).
+    ``cpus`` (cores), ``memory`` (bytes), ``gpus`` (``[{"id", "name", "memory"}]``), ``max_tasks`` (None: only those that
+    claim nothing are limited).
     """
     path = str(root / "machine.json")
     known = record.read_json(path) or {}
@@ -40,8 +40,8 @@ def describe_machine(root: Path, machine: Mapping[str, object]) -> None:
 class Gpu:
     """An NVIDIA GPU or MIG device of this machine: memory in bytes, ``percent`` of the last moment in which it computed.
 
-    ``id`` is what CUDA_VISIBLE_DEVICES takes (an index in the order of the bus, a MIG device's UUID), ``kind`` the name as
-    people type it (``a100``, ``3g.20gb``), ``user`` who computes on it now, empty where nobody is seen to.
+    ``id`` is what CUDA_VISIBLE_DEVICES takes (an index in the order of the bus, a MIG device's UUID), ``kind`` the name
+    as people type it (``a100``, ``3g.20gb``), ``user`` who computes on it now, empty where nobody is seen to.
     """
 
     id: str

@@ -16,6 +16,7 @@ from flow_core.nodes._connection import UNREACHABLE, Connection
 from flow_core.nodes._cursor import from_offsets, to_offsets
 from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import parse_report
+from flow_core.nodes._usage import NodeUsage, parse_usage
 from flow_core.runner import bundle, reader
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
@@ -41,6 +42,13 @@ class SshNode:
         """See :meth:`Node.report`."""
         try:
             return parse_report(json.loads(self._ask("status").stdout))
+        except NotFoundError:
+            return None
+
+    def usage(self) -> NodeUsage | None:
+        """See :meth:`Node.usage`."""
+        try:
+            return parse_usage(json.loads(self._ask("usage").stdout))
         except NotFoundError:
             return None
 

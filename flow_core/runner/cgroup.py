@@ -107,7 +107,7 @@ def _gives(path: str, controller: str) -> bool:
 
 
 class Group:
-    """The control group of one rank: its folder for each controller (one for all in version 2), and its memory limit."""
+    """The control group of one rank: a folder for each controller (one for all in version 2), and its memory limit."""
 
     def __init__(self, places: Dict[str, str], limit: Optional[int]) -> None:
         self._places, self._limit = places, limit
@@ -171,7 +171,7 @@ class Group:
 
 
 def make(folder: str, memory: Optional[int], cpus: Optional[float]) -> Optional[Group]:
-    """Make the group of a rank whose files are in ``folder``, with limits in bytes and cores; None where none can be had.
+    """Make the group of a rank whose files are in ``folder``; limits in bytes and cores. None where none can be had.
 
     What was made is noted in ``folder``, so that it is found by processes that are in another group. Raises OSError
     when that cannot be written.

@@ -26,7 +26,7 @@ AMOUNTS = ("tasks", "slots", "cpus", "memory")
 
 
 class Gpu(NamedTuple):
-    """A GPU that may be handed out: ``id`` is for CUDA_VISIBLE_DEVICES, ``name`` its kind, ``memory`` bytes (0: unknown)."""
+    """A GPU to hand out: ``id`` is for CUDA_VISIBLE_DEVICES, ``name`` its kind, ``memory`` bytes (0: unknown)."""
 
     id: str
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def start(folder: Path, engine: str, env: dict[str, str] | None = None, **keys: 
 
 
 def after(argv: list[str], flag: str) -> list[str]:
-    return [value for word, value in zip(argv, argv[1:], strict=False) if word == flag]
+    return [value for word, value in pairwise(argv) if word == flag]
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker"])

@@ -16,8 +16,8 @@ GIB = 1 << 30
 
 def process(pid: int, program: str = "/usr/bin/python3 train.py", kind: str = "C", place: str = "N/A") -> str:
     return (
-        f"<process_info><gpu_instance_id>{place}</gpu_instance_id><compute_instance_id>{'0' if place != 'N/A' else place}"
-        f"</compute_instance_id><pid>{pid}</pid><type>{kind}</type><process_name>{program}</process_name>"
+        f"<process_info><gpu_instance_id>{place}</gpu_instance_id>"
+        f"<compute_instance_id>{'0' if place != 'N/A' else place}</compute_instance_id><pid>{pid}</pid><type>{kind}</type><process_name>{program}</process_name>"
         "<used_memory>900 MiB</used_memory></process_info>"
     )
 
@@ -41,7 +41,8 @@ def gpu(
 def part(index: int, instance: int) -> str:
     return (
         f"<mig_device><index>{index}</index><gpu_instance_id>{instance}</gpu_instance_id><compute_instance_id>0"
-        "</compute_instance_id><fb_memory_usage><total>20096 MiB</total><used>11 MiB</used></fb_memory_usage></mig_device>"
+        "</compute_instance_id><fb_memory_usage><total>20096 MiB</total><used>11 MiB</used></fb_memory_usage>"
+        "</mig_device>"
     )
 
 

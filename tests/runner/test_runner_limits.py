@@ -73,7 +73,8 @@ def test_running_out_of_memory_is_named_also_by_a_server_that_came_later(machine
 
 @needs["cpu"]
 def test_a_task_gets_no_more_of_the_cores_than_it_claimed(machine: Machine) -> None:
-    busy = f'{sys.executable} -I -S -c "import time; e=time.time()+1.5\nwhile time.time()<e: pass\nprint(time.process_time())"'
+    loop = "import time; end = time.time() + 1.5\nwhile time.time() < end: pass\nprint(time.process_time())"
+    busy = f'{sys.executable} -I -S -c "{loop}"'
     task = machine.submit(busy, limits={"cpus": 0.2})
     machine.wait(task)
     assert float(machine.output(task)) < 0.6  # of 1.5 seconds; 0.3 is its share

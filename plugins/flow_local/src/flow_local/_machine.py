@@ -41,7 +41,7 @@ class Machine:
 def detect(memory: Path | None = None) -> Machine:
     """Look at this machine; asks nvidia-smi when it is there (0.1 to 2 s).
 
-    ``memory``: a folder that remembers the GPUs for a minute, without who uses them, so that a loop of submits asks once.
+    ``memory``: a folder that remembers the GPUs for a minute, without who uses them: a loop of submits asks once.
     """
     return Machine(cpus=cores(), memory=_memory(), gpus=_remembered(memory) or _gpus(memory))
 
