@@ -62,7 +62,8 @@ def _usage(args: List[str]) -> int:
 
     from .usage import look
 
-    print(json.dumps([found._asdict() for found in look(args[:1]).values()][0]))
+    (found,) = look(args[:1]).values()
+    print(json.dumps(found._asdict()))
     return 0
 
 
