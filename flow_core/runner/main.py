@@ -133,7 +133,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 }
 
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
-       | status FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH | get FOLDER PATH | read FOLDER ...
+       | status FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH | get FOLDER PATH
+       | read FOLDER ...
 """
 
 

@@ -185,13 +185,11 @@ def test_a_missing_secret_is_refused_before_anything_happens(flow: Flow) -> None
         ({"gpu": "64xh100"}, "instance_type"),
         ({"cpus": 10_000}, "resources.cpus"),
         ({"memory": "900TB"}, "resources.memory"),
-        ({"image": "python:3.12"}, "image"),
         ({"region": "mars"}, "region"),
         ({"spot": True}, "spot"),
         ({"volumes": ["nothing"]}, "volumes[0].name"),
         ({"mounts": ["./nothing:/data"]}, "mounts[0].source"),
         ({"max_price_per_hour": 1}, "max_price_per_hour"),
-        ({"restart": "always"}, "restart"),
         ({"outputs": ["*.pt"]}, "outputs"),
     ],
 )
