@@ -11,7 +11,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-Limit = Literal["ratio", "median", "p99"]
+Limit = Literal["ratio", "least", "median", "p99"]
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6}
 
 
@@ -41,7 +41,8 @@ class Spread:
 class Figure:
     """One budget: ``ours`` beside ``floor``. ``limit`` says what of it must not exceed ``budget``.
 
-    ``ratio``: median of ours by median of the floor; ``median`` and ``p99``: seconds. ``faults`` says what was lost.
+    ``ratio``: median by median; ``least``: least by least; ``median`` and ``p99``: seconds. ``faults`` says what was
+    lost or torn.
     Without a budget it is shown for comparison only.
     """
 
@@ -63,7 +64,12 @@ class Figure:
     @property
     def value(self) -> float:
         """What is held against the budget."""
-        return {"ratio": self.ratio, "median": self.ours.median, "p99": self.ours.p99}[self.limit]
+        return {
+            "ratio": self.ratio,
+            "least": self.ours.least / self.floor.least,
+            "median": self.ours.median,
+            "p99": self.ours.p99,
+        }[self.limit]
 
     @property
     def verdict(self) -> str:
@@ -143,11 +149,11 @@ def _row(figure: Figure) -> tuple[str, ...]:
 def _budget(figure: Figure) -> str:
     if figure.budget is None:
         return "-"
-    return (
-        f"<= {figure.budget:g} x"
-        if figure.limit == "ratio"
-        else f"{figure.limit} <= {_time(figure.budget, figure.unit)}"
-    )
+    if figure.limit == "ratio":
+        return f"<= {figure.budget:g} x"
+    if figure.limit == "least":
+        return f"least <= {figure.budget:g} x"
+    return f"{figure.limit} <= {_time(figure.budget, figure.unit)}"
 
 
 def _time(seconds: float, unit: str) -> str:

@@ -75,24 +75,10 @@ def one(): start().wait()
 def many(count):
     for job in [start() for _ in range(count)]: job.wait()
 """
-_PARSL = """
-import os, tempfile, parsl
-from parsl.config import Config
-from parsl.executors import HighThroughputExecutor
-os.chdir(tempfile.mkdtemp())
-workers = len(os.sched_getaffinity(0))
-parsl.load(Config(executors=[HighThroughputExecutor(max_workers_per_node=workers, address="127.0.0.1")]))
-@parsl.bash_app
-def start(): return "true"
-def one(): start().result()
-def many(count):
-    for future in [start() for _ in range(count)]: future.result()
-"""
 PEERS = (
     Peer("spawn, one by one", _SPAWN),
     Peer("flow", _FLOW),
     Peer("task-spooler", _TSP, tool="tsp"),
-    Peer("parsl HTEX", _PARSL, ("parsl",)),
     Peer("psij", _PSIJ, ("psij-python",)),
     Peer("submitit", _SUBMITIT, ("submitit",), together=20),
 )

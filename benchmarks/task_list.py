@@ -49,7 +49,7 @@ def fill(count: int) -> Path:
             for at, name in enumerate(names)
         )
         journal.mark_calling(*(f"r-{name}" for name in names))
-        journal.mark_accepted_all({f"r-{name}": f"local/local/r-{name}" for name in names})
+        journal.mark_accepted_all({f"r-{name}": f"local@local:r-{name}" for name in names})
         journal.apply_all(
             {
                 name: TaskReport(

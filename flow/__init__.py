@@ -9,7 +9,7 @@ import flow_core
 if TYPE_CHECKING:
     from flow_core import *  # noqa: F403
 
-__all__ = flow_core.__all__  # noqa: PLE0605
+__all__ = flow_core.__all__
 
 
 def __getattr__(name: str) -> Any:

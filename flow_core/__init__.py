@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flow_core._lazy import attribute
+
 if TYPE_CHECKING:
-    from flow_core import aio as aio
-    from flow_core import nodes as nodes
+    from flow_core import aio as aio, nodes as nodes
     from flow_core._functions import (
         run as run,
         submit as submit,
@@ -97,7 +98,6 @@ _HOMES = {
     "flow_core.secrets": "Secret",
     "flow_core.types": "Attempt AuthField Bundle CodeSpec CredentialRequest DoctorCheck Event FrontendTask HealthSpec Identity LogChunk LogCursor Mount NodeAccess NodeReport Offer OfferRequest PolicyContext PortSpec Position Problem ProviderFacts Refusal Resource Resources ResultInfo SecretBox SecretRef ShellSession Submission TaskConfig TaskListing TaskRef TaskReport Ticket Volume VolumeSpec",
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 _MODULES = frozenset({"aio", "nodes"})
 
 __all__ = [
@@ -177,12 +177,7 @@ def __getattr__(name: str) -> Any:
         from flow_core.plugins._metadata import core_version
 
         return core_version()
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
+    return attribute(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

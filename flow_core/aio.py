@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from flow_core import _functions
 from flow_core.client import Task
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from flow_core.client._flow import Command
 
 T = TypeVar("T")
+_AHEAD = 64  # chunks
 
 
 class AsyncTask:
@@ -57,11 +60,9 @@ class AsyncTask:
 
     async def wait(self, timeout: float | None = None, check: bool = False) -> int:
         """Wait for the end and return the exit status. Raises TimeoutError; a cancelled wait leaves the task running."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        async for _ in self.logs(follow=True, streams=(), deadline=deadline):
-            pass
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        return await asyncio.to_thread(self.task.wait, left, check)
+        limit = None if timeout is None else time.monotonic() + timeout
+        with _stopping() as stop:
+            return await _alone(lambda: self.task.wait_until(stop.deadline(limit), check))
 
     async def logs(
         self,
@@ -72,17 +73,83 @@ class AsyncTask:
         deadline: float | None = None,
     ) -> AsyncIterator[LogChunk]:
         """Yield the log as bytes; a reader that is slow slows the reading, not the task."""
-        stop = threading.Event()
-
-        def limit() -> float | None:
-            return time.monotonic() if stop.is_set() else deadline
-
-        reading = self.task.read(follow, cursor, ranks, streams, limit)
-        try:
-            while (chunk := await asyncio.to_thread(next, reading, None)) is not None:
+        with _stopping() as stop:
+            reading = self.task.read(follow, cursor, ranks, streams, stop.deadline(deadline))
+            async for chunk in _read_ahead(reading, stop):
                 yield chunk
-        finally:
-            stop.set()
+
+    async def stream(self, out: BinaryIO, err: BinaryIO, redact: bool = True) -> None:
+        """Copy the log to ``out`` and ``err`` until the end, as :meth:`flow_core.Task.stream` does."""
+        with _stopping() as stop:
+            await _alone(lambda: self.task.stream(out, err, redact=redact, deadline=stop.deadline(None)))
+
+
+class _Stop(threading.Event):
+    def deadline(self, limit: float | None) -> Callable[[], float | None]:
+        """Return a deadline (monotonic) that is past as soon as this is set."""
+        return lambda: -math.inf if self.is_set() else limit
+
+
+@contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Have the thread that works for an ``await`` end with it, whatever ends that."""
+    stop = _Stop()
+    try:
+        yield stop
+    finally:
+        stop.set()
+
+
+async def _alone(call: Callable[[], T]) -> T:
+    """Return what ``call`` returns, from a thread of its own: those of the event loop are few, and may all be waiting."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def finish(value: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("T", value))
+
+    def work() -> None:
+        value, error = None, None
+        try:
+            value = call()
+        except BaseException as raised:  # it belongs to the one who awaits
+            error = raised
+        with suppress(RuntimeError):  # the loop is gone, and with it who waited
+            loop.call_soon_threadsafe(finish, value, error)
+
+    threading.Thread(target=work, name="flow: wait", daemon=True).start()
+    return await done
+
+
+async def _read_ahead(reading: Iterator[LogChunk], stop: _Stop) -> AsyncIterator[LogChunk]:
+    """Yield what a thread of its own reads, which is never more than a few chunks ahead."""
+    loop = asyncio.get_running_loop()
+    chunks: asyncio.Queue[LogChunk | None] = asyncio.Queue()
+    room = threading.Semaphore(_AHEAD)
+
+    def pump() -> None:
+        for chunk in reading:
+            room.acquire()
+            if stop.is_set():
+                return
+            loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+
+    ending = asyncio.ensure_future(_alone(pump))
+    ending.add_done_callback(lambda _: chunks.put_nowait(None))
+    try:
+        while (chunk := await chunks.get()) is not None:
+            room.release()
+            yield chunk
+        await ending
+    finally:
+        stop.set()
+        room.release()
+        ending.cancel()
 
 
 async def submit(command: Command, /, **fields: Unpack[TaskFields]) -> AsyncTask:
@@ -98,7 +165,7 @@ async def run(
     if stream:
         from flow_core.client._output import standard_streams
 
-        await asyncio.to_thread(task.task.stream, *standard_streams())
+        await task.stream(*standard_streams())
     await task.wait(check=check)
     return task
 

@@ -170,6 +170,7 @@ def _providers(flow: Flow) -> Iterator[DoctorCheck]:
     if "flow_auth_check" in provider.supports:
         identity = provider.auth_check()
         yield DoctorCheck("login", "ok", f"{identity.user} on {profile.name}")
+    yield from provider.checks()
 
 
 def _plugins(flow: Flow, core_commands: Sequence[str]) -> Iterator[DoctorCheck]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from _reference.markdown import code, page, prose, signature, table
 from flow_core import hookspecs
-from flow_core.faces._provider import _BOUNDS
+from flow_core.faces import Frontend, Provider, ResultStore, SecretStore
 from flow_core.hookspecs import PROVIDER_SPECS
 from flow_core.plugins import GROUPS
 
@@ -30,17 +30,16 @@ REQUIRED = frozenset(
         "flow_node_access",
     }
 )
-# Declared, so that plugins can be written against them; nothing in core calls them yet.
+# Declared, so that providers can be written against them; nothing in core calls them yet.
 NOT_CALLED = frozenset(
     {
-        *("flow_frontend_detect", "flow_frontend_read", "flow_frontend_environment"),
-        *("flow_result_stat", "flow_result_list", "flow_result_get", "flow_result_put"),
-        *("flow_result_delete", "flow_result_ticket"),
-        *("flow_secret_get", "flow_secret_list", "flow_secret_set", "flow_secret_delete"),
         *("flow_provision_submit_many", "flow_provision_release", "flow_resource_list", "flow_resource_delete"),
         *("flow_shell_forward", "flow_volume_attach", "flow_volume_snapshot"),
     }
 )
+_BOUNDS = {
+    hook: bound for face in (Provider, Frontend, ResultStore, SecretStore) for hook, bound in face.bounds.items()
+}
 _GROUP = {
     "FrontendHooks": "frontend",
     "ResultHooks": "result store",

@@ -68,9 +68,10 @@ def _parameters(found: inspect.Signature) -> Iterator[str]:
 
 
 def _parameter(part: inspect.Parameter) -> str:
-    stars = {part.VAR_POSITIONAL: "*", part.VAR_KEYWORD: "**"}.get(part.kind, "")
+    stars = "*" if part.kind == part.VAR_POSITIONAL else "**" if part.kind == part.VAR_KEYWORD else ""
     kind = "" if part.annotation is part.empty else f": {part.annotation}"
-    default = "" if part.default is part.empty else f" = {part.default!r}"
+    shown = "..." if callable(part.default) else repr(part.default)
+    default = "" if part.default is part.empty else f" = {shown}"
     return f"{stars}{part.name}{kind}{default}"
 
 
@@ -98,4 +99,4 @@ def fields(record: type) -> str:
 def _meaning(field: attrs.Attribute[Any]) -> str:
     words = field.metadata
     flag = f" Option: {code(' '.join([words['flag'], words['metavar']]))}." if words.get("flag") else ""
-    return words.get("help", "") + flag
+    return f"{words.get('help', '')}{flag}"

@@ -19,7 +19,10 @@ _TOP = {
     "default": "the profile or provider that runs tasks which name none",
     "profiles": "name -> a profile: a named, configured provider",
     "result_stores": "name -> a result store: `store` names its plugin, the rest are its settings",
-    "policy": "`plugins: {allow: [PATTERN, ...]}`: only distributions that match are loaded; not in a project file",
+    "policy": (
+        "`plugins: {allow: [PATTERN, ...], require: [DISTRIBUTION, ...]}`: only distributions that match are loaded, "
+        "and no task runs without the host plugins of those that are required; not in a project file"
+    ),
 }
 _PROFILE = {
     "provider": "the provider; default: the profile's own name",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flow_core.bundle._copy import content_hash, copy, copy_files
-    from flow_core.bundle._document import build, code_mode, code_root
+    from flow_core.bundle._document import build, code_mode, code_root, rooted
     from flow_core.bundle._select import Selection, select
 
 _MODULES = {
@@ -18,10 +18,11 @@ _MODULES = {
     "content_hash": "_copy",
     "copy": "_copy",
     "copy_files": "_copy",
+    "rooted": "_document",
     "select": "_select",
 }
 
-__all__ = ["Selection", "build", "code_mode", "code_root", "content_hash", "copy", "copy_files", "select"]
+__all__ = ["Selection", "build", "code_mode", "code_root", "content_hash", "copy", "copy_files", "rooted", "select"]
 
 
 def __getattr__(name: str) -> Any:

@@ -36,6 +36,12 @@ def code_root(config: TaskConfig, cwd: Path) -> Path:
     return Path(os.path.abspath(cwd / os.path.expanduser(config.code.root)))
 
 
+def rooted(config: TaskConfig, cwd: Path) -> TaskConfig:
+    """Return the config with the folders it names made absolute, for those who read it where another one is current."""
+    mounts = tuple(attrs.evolve(mount, source=_source(mount.source, cwd)) for mount in config.mounts)
+    return attrs.evolve(config, code=attrs.evolve(config.code, root=str(code_root(config, cwd))), mounts=mounts)
+
+
 def build(
     config: TaskConfig,
     *,

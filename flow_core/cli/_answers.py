@@ -120,6 +120,48 @@ _OFFER = _object(
         "note": _TEXT,
     }
 )
+_QUEUED = _object(
+    {
+        "id": _TEXT,
+        "name": _TEXT,
+        "status": {"enum": ["running", "pending"]},
+        "place": _MAYBE_COUNT,
+        "priority": _COUNT,
+        "cpus": {"type": "number"},
+        "memory": _COUNT,
+        "gpus": _COUNT,
+        "gpu_ids": _list(_TEXT),
+        "created_at": _TIME,
+        "started_at": _TIME,
+        "reason": _TEXT,
+        "ref": _TEXT,
+    }
+)
+_GPU = _object(
+    {
+        "id": _TEXT,
+        "kind": _TEXT,
+        "name": _TEXT,
+        "memory": _COUNT,
+        "used": _COUNT,
+        "percent": _MAYBE_NUMBER,
+        "user": _TEXT,
+    }
+)
+_USE = _object(
+    {
+        "id": _TEXT,
+        "name": _TEXT,
+        "profile": _TEXT,
+        "machines": _COUNT,
+        "cores": {"type": "number", "description": "in use, on average since the last look"},
+        "cpu_seconds": {"type": "number"},
+        "memory": {"type": "integer", "description": "bytes"},
+        "processes": _COUNT,
+        "gpus": _list(_GPU),
+        "started_at": _TIME,
+    }
+)
 _VOLUME = _object(
     {
         "id": _TEXT,
@@ -148,8 +190,10 @@ _FINDING = _object({"name": _TEXT, "status": {"enum": ["ok", "warning", "error"]
 _ORIGIN = _object({"layer": _TEXT, "file": _MAYBE_TEXT, "line": _MAYBE_COUNT, "column": _MAYBE_COUNT, "name": _TEXT})
 
 ANSWERS: Mapping[str, Schema] = {
-    "run": {"anyOf": [_DETAIL, _PLAN]},
+    "run": {"anyOf": [_DETAIL, _PLAN, _list(_DETAIL), _list(_PLAN)], "description": "lists where a file holds several"},
     "status": {"anyOf": [_list(_ROW), _ROW], "description": "all rows; with --watch one changed row per line"},
+    "queue": _list(_QUEUED),
+    "top": _list(_USE),
     "logs": {"anyOf": [_list(_CHUNK), _CHUNK], "description": "all chunks; with --follow one per line"},
     "wait": _list(_DETAIL),
     "cancel": _list(_DETAIL),
@@ -171,7 +215,8 @@ ANSWERS: Mapping[str, Schema] = {
     "secret.list": _list(_object({"name": _TEXT, "store": _TEXT})),
     "secret.delete": _object({"name": _TEXT, "deleted": _YES_NO}),
     "plugins.list": _list(_object(_PLUGIN)),
-    "plugins.show": _list(_object({**_PLUGIN, "hooks": _list(_TEXT)})),
+    "plugins.show": _list(_object({**_PLUGIN, "hooks": _list(_TEXT), "settings": {"type": "object"}})),
+    "plugins.new": _object({"path": _TEXT, "files": _list(_TEXT)}),
     "plugins.doctor": _list(_FINDING),
     "doctor": _list(_FINDING),
     "schema": {"type": "object"},

@@ -18,6 +18,8 @@ TASKS, ELSEWHERE, SETTINGS, FLOW = "Tasks", "Offers and storage", "Accounts and 
 COMMANDS: Mapping[str, Entry] = {
     "run": Entry(TASKS, "Run a command or a task file, follow it and exit with its code."),
     "status": Entry(TASKS, "Show tasks, or one task in detail."),
+    "queue": Entry(TASKS, "Show what runs and what waits, in order, and why."),
+    "top": Entry(TASKS, "Show what running tasks use: cores, memory, GPUs."),
     "logs": Entry(TASKS, "Print what a task wrote, and follow it."),
     "wait": Entry(TASKS, "Wait for tasks and exit with their code."),
     "cancel": Entry(TASKS, "End tasks: stop signal, grace, then by force."),
@@ -32,7 +34,7 @@ COMMANDS: Mapping[str, Entry] = {
     "whoami": Entry(SETTINGS, "Say whom a profile's credentials stand for."),
     "config": Entry(SETTINGS, "Show and change settings, each with its origin."),
     "secret": Entry(SETTINGS, "Keep secrets that tasks may be given."),
-    "plugins": Entry(FLOW, "List, show and diagnose plugins."),
+    "plugins": Entry(FLOW, "List, show, diagnose and begin plugins."),
     "doctor": Entry(FLOW, "Find out what is wrong here, and the mend."),
     "schema": Entry(FLOW, "Print the schema of task files and the tree of commands."),
     "completion": Entry(FLOW, "Print the completion script for a shell."),

@@ -57,6 +57,11 @@ def _facts(flow: Flow, plan: Plan) -> Iterator[tuple[str, str]]:
     yield "time limit", "" if config.time_limit is None else format_duration(config.time_limit)
     yield "price", _price(plan)
     yield from _code(flow, plan)
+    yield (
+        "volumes",
+        ", ".join(f"{v.name} at {v.target}{' (made if missing)' if v.create else ''}" for v in config.volumes),
+    )
+    yield "mounts", ", ".join(f"{mount.source} at {mount.target}" for mount in config.mounts)
     yield "secrets", ", ".join(ref.name for ref in config.secrets)
     yield "not checked", ", ".join(plan.unchecked)
     yield "nothing done", "leave out --dry-run to run it"

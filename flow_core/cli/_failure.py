@@ -59,13 +59,20 @@ def _usage_error(error: click.ClickException) -> Failure:
     hint = getattr(error, "hint", "")
     if isinstance(error, click.NoSuchOption):
         message = f"there is no option {error.option_name}"
-        hint = f"did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        near = [*_begins(ctx, error.option_name), *(error.possibilities or ())]
+        hint = f"did you mean {near[0]}?" if near else ""
     else:
         message = error.format_message()
     if ctx is not None:
         hint = f"{hint} See: {ctx.command_path} --help".strip()
     usage = (ctx.get_usage(),) if ctx is not None else ()
     return Failure("USAGE", message, USAGE_EXIT, hint, {}, usage, command_name(ctx) if ctx is not None else "")
+
+
+def _begins(ctx: click.Context | None, name: str) -> list[str]:
+    """Return the options that begin with what was written."""
+    params = ctx.command.params if ctx is not None else []
+    return [option for param in params for option in param.opts if option.startswith(name)]
 
 
 def report(error: BaseException, invocation: Invocation) -> int:

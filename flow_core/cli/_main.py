@@ -14,10 +14,8 @@ import click
 from flow_core.cli._invocation import Invocation, TaskStatus
 
 COMPLETE_VARIABLE = "_FLOW_COMPLETE"
-INTERRUPTED, PIPE_CLOSED = (
-    130,
-    141,
-)  # 128 + SIGINT, 128 + SIGPIPE: what a shell shows for a program that the signal ended
+# What a shell shows for a program that SIGINT or SIGPIPE ended.
+INTERRUPTED, PIPE_CLOSED = 128 + 2, 128 + 13
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -26,6 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         status = _guarded(Invocation(arguments))
+    _end_output()
     _note_status(status)
     return int(status)
 
@@ -35,8 +34,6 @@ def _guarded(invocation: Invocation) -> int:
         status = _invoke(invocation)
         sys.stdout.flush()
         return status
-    except click.exceptions.Exit as exit_:
-        return exit_.exit_code
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
@@ -63,9 +60,20 @@ def _invoke(invocation: Invocation) -> int:
         from click.shell_completion import shell_complete
 
         return shell_complete(app, {}, "flow", COMPLETE_VARIABLE, instruction)
-    with app.make_context("flow", list(invocation.arguments), obj=invocation) as ctx:
-        answer = app.invoke(ctx)
+    try:
+        with app.make_context("flow", list(invocation.arguments), obj=invocation) as ctx:
+            answer = app.invoke(ctx)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
     return answer if isinstance(answer, int) else 0
+
+
+def _end_output() -> None:
+    """Whatever could not be written has been told: the interpreter's own last try must not change the status."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _drop_output()
 
 
 def _never_fail_to_print(*streams: TextIO) -> None:

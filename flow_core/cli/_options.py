@@ -43,7 +43,7 @@ def json_option(command: F) -> F:
         is_flag=True,
         is_eager=True,
         callback=note_json,
-        help="Print one JSON envelope; per item when following.",
+        help="Print JSON: one envelope, or one per line where something is followed.",
     )(command)
 
 

@@ -15,9 +15,9 @@ from flow_core.cli._interrupts import Interrupted, Interrupts
 from flow_core.cli._rows import detail
 from flow_core.cli._streams import attached_printer
 from flow_core.cli._talk import quoted, say
-from flow_core.cli.commands.run import is_task_file
 from flow_core.client import Flow
 from flow_core.errors import ConfigError
+from flow_core.spec import is_task_file
 from flow_core.types import Problem, TaskConfig
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Request:
-    """The command line: ``words`` are the command or a file, ``given`` the task's flags by key."""
+    """The command line: ``words`` are the command or a file, ``given`` the task's flags by key.
+
+    ``frontend`` is who shall read the file; None leaves it to the one that knows it.
+    """
 
     words: Sequence[str]
     given: Mapping[str, Any]
@@ -35,6 +38,7 @@ class Request:
     quiet: bool = False
     redact: bool = True
     as_json: bool = False
+    frontend: str | None = None
 
     @property
     def names_file(self) -> bool:
@@ -50,6 +54,7 @@ def read_config(flow: Flow, request: Request) -> TaskConfig:
     asked, flag_of = read_flags(request.given, problems=problems)
     providers = flow.provider_names()
     if not request.names_file:
+        _refuse_missing_file(request.words)
         command = request.words[0] if len(request.words) == 1 else list(request.words)
         return read_mapping({"command": command, **asked}, flags=flag_of, providers=providers, problems=problems)
     file = Path(request.words[0])
@@ -64,10 +69,22 @@ def read_config(flow: Flow, request: Request) -> TaskConfig:
     )
 
 
+def _refuse_missing_file(words: Sequence[str]) -> None:
+    """A task file that is not there is no command."""
+    word = words[0]
+    if len(words) == 1 and word.endswith((".yaml", ".yml", ".json")) and not any(map(str.isspace, word)):
+        raise ConfigError(
+            f"there is no task file {word}", "correct the path; a command of this name is written ./" + word
+        )
+
+
 def run(request: Request) -> int:
     """Submit the task; follow it to its end unless detached. Returns the status to exit with."""
     flow = Flow()
-    plan = make_plan(flow, request)
+    plans = make_plans(flow, request)
+    if len(plans) > 1:
+        return _run_many(flow, plans, request)
+    (plan,) = plans
     with Interrupts() as interrupts:
         task, interrupted = _submit(flow, plan, interrupts)
         if plan.config.retries and not plan.provider.facts.restarts_by_itself and not request.quiet:
@@ -85,17 +102,41 @@ def run(request: Request) -> int:
     return status
 
 
+def _run_many(flow: Flow, plans: Sequence[Plan], request: Request) -> int:
+    """Submit the tasks of a file that holds several; nobody can follow them all at once."""
+    if not request.detach:
+        message = f"{request.words[0]} holds {len(plans)} tasks, which cannot all be followed"
+        raise ConfigError(message, "add --detach: their ids are printed")
+    tasks = [flow.submit_plan(plan) for plan in plans]
+    if request.as_json:
+        emit([detail(flow, task.row) for task in tasks], "run")
+    else:
+        sys.stdout.writelines(f"{task.id}\n" for task in tasks)
+    return 0
+
+
+def make_plans(flow: Flow, request: Request, priced: bool = False) -> list[Plan]:
+    """Check what the command line names, one task unless a frontend's file holds several; warnings go to stderr."""
+    from flow_core.cli._read import frontend_tasks, plan
+
+    tasks = frontend_tasks(flow, request.words, request.frontend, request.given)
+    if tasks is None:
+        plans = [make_plan(flow, request, priced)]
+    else:
+        plans = [plan(flow, task, request.given, priced) for task in tasks]
+    for problem in () if request.quiet else (problem for each in plans for problem in each.warnings):
+        say(f"warning: {problem}")
+    return plans
+
+
 def make_plan(flow: Flow, request: Request, priced: bool = False) -> Plan:
-    """Check the task; warnings go to stderr."""
+    """Check a command, or the task of a task file."""
     config = read_config(flow, request)
     try:
         plan = flow.plan(config, priced)
     except ConfigError as error:
         raise _located(error, request) from error
-    if not request.quiet:
-        for problem in _located_problems(plan.warnings, request):
-            say(f"warning: {problem}")
-    return plan
+    return attrs.evolve(plan, warnings=tuple(_located_problems(plan.warnings, request)))
 
 
 def _located(error: ConfigError, request: Request) -> ConfigError:
@@ -142,9 +183,10 @@ def dry_run(request: Request) -> int:
     from flow_core.cli._dry_run import as_data, describe
 
     flow = Flow()
-    plan = make_plan(flow, request, priced=True)
+    plans = make_plans(flow, request, priced=True)
     if request.as_json:
-        emit(as_data(flow, plan), "run")
+        shown = [as_data(flow, plan) for plan in plans]
+        emit(shown if len(shown) > 1 else shown[0], "run")
     else:
-        sys.stdout.write(describe(flow, plan, request.verbose))
+        sys.stdout.write("\n".join(describe(flow, plan, request.verbose) for plan in plans))
     return 0

@@ -10,6 +10,7 @@ import attrs
 
 from flow_core.client import _frontends
 from flow_core.client._accounts import login, login_fields, logout
+from flow_core.client._companions import recall
 from flow_core.client._plan import Plan, make_plan
 from flow_core.client._preview import Code, code_of, preview
 from flow_core.client._refresh import config_of, refresh
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from flow_core.client._fields import TaskFields
     from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
+    from flow_core.nodes import NodeUsage
+    from flow_core.types import QueuedTask
 
 Command = str | Sequence[str] | TaskConfig | FrontendTask
 
@@ -115,7 +118,9 @@ class Flow:
         """Submit what :meth:`plan` checked."""
         return Task(self.session, submit(self.session, plan))
 
-    def run(self, command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]) -> Task:
+    def run(
+        self, command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]
+    ) -> Task:
         """Submit a task, wait for its end and return it, as ``subprocess.run``.
 
         Its output goes to this process's stdout and stderr unless ``stream`` is false; ``check`` raises TaskFailed when it
@@ -142,11 +147,21 @@ class Flow:
         """Ask the providers about open tasks; returns the profiles that could not be asked, with the reason."""
         return refresh(self.session, tasks)
 
+    def queue(self, provider: str | None = None) -> list[QueuedTask]:
+        """List what runs at a provider and what waits there, in order, each with its reason."""
+        return self.provider(provider).queue()
+
+    def usage(self, tasks: Collection[Task]) -> dict[str, list[NodeUsage]]:
+        """Look at what running tasks use of their nodes now: task id -> one record for each machine that can be reached."""
+        from flow_core.client._usage import usage
+
+        return usage(self.session, [task.row for task in tasks])
+
     def retry(self, name: str) -> Task:
-        """Submit the config of an earlier task again, as a new task."""
+        """Submit the config of an earlier task again, as a new task, with the files that came with it."""
         row = self.session.journal.find(name)
         config = attrs.evolve(config_of(row), idempotency_key=None, provider=row.profile)
-        return self.submit_plan(self.plan(config))
+        return self.submit_plan(self.plan(recall(self.session, row.id, config)))
 
     def offers(self, provider: str | None = None, request: OfferRequest | None = None) -> list[Offer]:
         """List what the provider could give, cheapest first."""
@@ -186,9 +201,11 @@ class Flow:
     def create_volume(
         self, name: str, size_gb: int | None = None, provider: str | None = None, encrypted: bool = False
     ) -> Volume:
-        """Create a volume; ``size_gb`` counts 10**9 bytes. Raises ConflictError when the name is taken."""
+        """Create a volume; ``size_gb`` counts 10**9 bytes. Raises ConfigError for a bad name, ConflictError for a taken one."""
         face = self.provider(provider)
-        create_volume(self.session, face.profile, VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted))
+        wanted = VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted)
+        (spec,) = self.config("true", volumes=[wanted]).volumes
+        create_volume(self.session, face.profile, spec)
         return self.volume(name, face.profile)
 
     def delete_volume(self, name: str, provider: str | None = None) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from flow_core.errors import FlowError, NotFoundError, TransientError, UnavailableError
+from flow_core.errors import NotFoundError, StateError, TransientError, UnavailableError
 from flow_core.types import FINAL_STATES, LogChunk, LogCursor, NodeAccess, TaskRef, parse_ref
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STREAMS = ("stdout", "stderr")
 _AHEAD = 64  # chunks that a fast node may be ahead of the reader
+_CHECK_SECONDS = 2.0
+_LOOK_SECONDS = 0.25
 
 
 def node_groups(accesses: Collection[NodeAccess]) -> list[tuple[NodeAccess, list[int]]]:
@@ -48,21 +50,65 @@ def read_log(
 ) -> Iterator[LogChunk]:
     """Yield a task's log from ``cursor`` on; with ``follow`` until the task is final or ``closed`` says so.
 
-    Raises NotFoundError when the machine is gone and nothing was kept.
+    Without ``streams`` this waits for the end as the nodes tell it, at once where none can be reached. Raises
+    NotFoundError when the machine is gone and nothing was kept, StateError when the journal can no longer be written.
     """
     ref = _accepted(session, task_id, follow, closed)
     if ref is None:
         return
     provider = session.provider(session.journal.task(task_id).profile)
     nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+    over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
     if len(nodes) == 1:
-        yield from nodes[0][0].read(cursor, follow, nodes[0][1], streams, closed)
+        yield from nodes[0][0].read(cursor, follow, nodes[0][1], streams, over)
     elif nodes:
-        yield from _merged([node.read(cursor, follow, held, streams, closed) for node, held in nodes])
+        yield from _merged(lambda done: [node.read(cursor, follow, held, streams, done) for node, held in nodes], over)
+    elif not streams:
+        return
     elif "flow_logs_read" in provider.supports:
-        yield from _resumed(provider, ref, cursor, follow, ranks, streams, closed)
+        yield from _resumed(provider, ref, cursor, follow, ranks, streams, over)
     elif session.journal.task(task_id).state in FINAL_STATES:
-        raise NotFoundError(f"the logs of {task_id} are gone with its machine", "keep them with a result store next time")
+        raise NotFoundError(
+            f"the logs of {task_id} are gone with its machine", "keep them with a result store next time"
+        )
+
+
+class _Over:
+    """Says whether nobody wants more, or a task has ended without its node telling: killed, gone, or its disk full.
+
+    It asks the provider now and then, which also starts again what was killed there.
+    """
+
+    def __init__(self, session: Session, task_id: str, pause: float, closed: Callable[[], bool]) -> None:
+        self._session, self._task_id, self._closed = session, task_id, closed
+        self._pause = max(_CHECK_SECONDS, pause)
+        self._next = time.monotonic() + self._pause
+        self._ended = False
+
+    def __call__(self) -> bool:
+        if self._closed():
+            return True
+        if time.monotonic() < self._next:
+            return False
+        # Two looks: after the first one the reader still has the time to come to the end.
+        before, self._ended = self._ended, self._ended or self._look()
+        self._next = time.monotonic() + self._pause
+        return before
+
+    def _look(self) -> bool:
+        from flow_core.client._refresh import refresh
+
+        for error in refresh(self._session, [self._task_id]).values():
+            if isinstance(error, StateError):
+                raise error
+        return self._session.journal.task(self._task_id).is_final
+
+
+def sleep(seconds: float, closed: Callable[[], bool]) -> None:
+    """Sleep, but not on when nobody waits any more."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not closed():
+        time.sleep(min(left, _LOOK_SECONDS))
 
 
 def _accepted(session: Session, task_id: str, follow: bool, closed: Callable[[], bool]) -> TaskRef | None:
@@ -78,7 +124,7 @@ def _accepted(session: Session, task_id: str, follow: bool, closed: Callable[[],
         if row.state in FINAL_STATES or not follow or closed():
             return None
         reconcile(session)
-        time.sleep(backoff.next())
+        sleep(backoff.next(), closed)
 
 
 def _nodes_when_up(
@@ -104,7 +150,7 @@ def _nodes_when_up(
         refresh(session, [task_id])
         if session.journal.task(task_id).state in FINAL_STATES:
             return []
-        time.sleep(backoff.next())
+        sleep(backoff.next(), closed)
 
 
 def _resumed(
@@ -133,36 +179,40 @@ def _resumed(
         except TransientError:
             if not follow or closed():
                 raise
-            time.sleep(backoff.next())
+            sleep(backoff.next(), closed)
 
 
-def _merged(readings: list[Iterator[LogChunk]]) -> Iterator[LogChunk]:
+def _merged(
+    read: Callable[[Callable[[], bool]], list[Iterator[LogChunk]]], closed: Callable[[], bool]
+) -> Iterator[LogChunk]:
     """Yield from several nodes as their chunks come; one thread each, never more than a few chunks ahead."""
-    chunks: queue.Queue[LogChunk | FlowError | None] = queue.Queue(_AHEAD)
+    chunks: queue.Queue[LogChunk | Exception | None] = queue.Queue(_AHEAD)
     stop = threading.Event()
+
+    def put(item: LogChunk | Exception | None) -> None:
+        while not stop.is_set():
+            try:
+                chunks.put(item, timeout=1.0)
+                return
+            except queue.Full:
+                continue
 
     def pump(reading: Iterator[LogChunk]) -> None:
         try:
             for chunk in reading:
-                while not stop.is_set():
-                    try:
-                        chunks.put(chunk, timeout=1.0)
-                        break
-                    except queue.Full:
-                        continue
-                if stop.is_set():
-                    return
-            chunks.put(None)
-        except FlowError as error:
-            chunks.put(error)
+                put(chunk)
+            put(None)
+        except Exception as error:  # whatever it is, it is for the one who reads
+            put(error)
 
+    readings = read(lambda: stop.is_set() or closed())
     for reading in readings:
         threading.Thread(target=pump, args=(reading,), daemon=True).start()
     left = len(readings)
     try:
         while left:
             item = chunks.get()
-            if isinstance(item, FlowError):
+            if isinstance(item, Exception):
                 raise item
             if item is None:
                 left -= 1

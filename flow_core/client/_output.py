@@ -67,8 +67,10 @@ class _TextSink(io.RawIOBase):
 
     def write(self, data: object) -> int:
         raw = bytes(cast("bytes", data))
-        self._text.write(self._decoder.decode(raw))  # type: ignore[attr-defined]
+        if self._text is not None:  # None: a program without a console
+            self._text.write(self._decoder.decode(raw))  # type: ignore[attr-defined]
         return len(raw)
 
     def flush(self) -> None:
-        self._text.flush()  # type: ignore[attr-defined]
+        if self._text is not None:
+            self._text.flush()  # type: ignore[attr-defined]

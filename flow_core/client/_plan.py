@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import attrs
 
+from flow_core.client._needs import not_there
 from flow_core.errors import ConfigError, FlowError
 from flow_core.types import FrontendTask, OfferRequest, PolicyContext, Problem, TaskConfig
 
@@ -38,19 +39,22 @@ class Plan:
 def make_plan(session: Session, config: TaskConfig, priced: bool = False) -> Plan:
     """Choose the provider, ask every policy, and check everything at once. Raises ConfigError with all problems.
 
-    ``priced``: also look for the price when no cap asks for it.
+    ``priced``: also look for the price when no cap and no policy asks for it.
     """
     from flow_core.spec import default_name
 
     profile = session.choose(None, config.provider)
     provider = session.provider(profile)
     config = _with_defaults(config, profile)
-    price, price_note = _price(provider, config) if priced or config.max_price_per_hour is not None else (None, "")
-    config = _ask_policies(session, config, profile, price)
-    problems, unchecked = _check(provider, config, price)
+    priced = priced or config.max_price_per_hour is not None or session.host.answers("flow_task_config")
+    price, price_note = _price(provider, config) if priced else (None, "")
+    asked, config = config, _ask_policies(session, config, profile, price)
+    if priced and config != asked:
+        price, price_note = _price(provider, config)
+    problems, unchecked = _check(session, provider, config, price)
     if profile.gpu_substitute == "none" and any(p.path == "instance_type" and p.severity == "error" for p in problems):
         config, note = _without_gpus(config)
-        problems, unchecked = _check(provider, config, price)
+        problems, unchecked = _check(session, provider, config, price)
         problems = [note, *problems]
     errors = [p for p in problems if p.severity == "error"]
     if errors:
@@ -75,7 +79,9 @@ def _without_gpus(config: TaskConfig) -> tuple[TaskConfig, Problem]:
     """Return the config without its claim on GPUs, and what to tell the user: the profile allows that."""
     asked = config.instance_type or config.resources.gpu
     resources = attrs.evolve(config.resources, gpu=None, gpu_count=0, gpu_memory=None)
-    note = Problem("instance_type", "GPU_SUBSTITUTE", f"there is no {asked} here: it runs without a GPU", severity="warning")
+    note = Problem(
+        "instance_type", "GPU_SUBSTITUTE", f"there is no {asked} here: it runs without a GPU", severity="warning"
+    )
     return attrs.evolve(config, instance_type=None, resources=resources), note
 
 
@@ -101,11 +107,23 @@ def _ask_policies(session: Session, config: TaskConfig, profile: Profile, price:
     return session.host.policy(config, context, lambda c: read_mapping(to_mapping(c), providers=list(c.options)))
 
 
-def _check(provider: Provider, config: TaskConfig, price: Decimal | None) -> tuple[list[Problem], list[str]]:
-    problems = list(_beyond(provider, config, price))
+def _check(
+    session: Session, provider: Provider, config: TaskConfig, price: Decimal | None
+) -> tuple[list[Problem], list[str]]:
+    from flow_core.bundle import rooted
+
+    problems = [*_beyond(provider, config, price), *_options(provider, config), *not_there(session, provider, config)]
     if "flow_provision_check" not in provider.supports:
         return problems, ["quota and availability"]
-    return [*problems, *provider.check(config)], []
+    return [*problems, *provider.check(rooted(config, session.cwd))], []
+
+
+def _options(provider: Provider, config: TaskConfig) -> Sequence[Problem]:
+    try:
+        provider.options(config)
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _beyond(provider: Provider, config: TaskConfig, price: Decimal | None) -> Iterator[Problem]:
@@ -136,9 +154,16 @@ def _over_price(config: TaskConfig, price: Decimal | None) -> Iterator[Problem]:
     if cap is None:
         return
     if price is None:
-        yield Problem("max_price_per_hour", "NO_PRICE", "no price is known here, so the cap cannot be kept", "leave it out")
+        yield Problem(
+            "max_price_per_hour", "NO_PRICE", "no price is known here, so the cap cannot be kept", "leave it out"
+        )
     elif price > cap:
-        yield Problem("max_price_per_hour", "PRICE", f"the cheapest offer is {price} USD per node and hour", f"raise it from {cap}")
+        yield Problem(
+            "max_price_per_hour",
+            "PRICE",
+            f"the cheapest offer is {price} USD per node and hour",
+            f"raise it from {cap}",
+        )
 
 
 def _price(provider: Provider, config: TaskConfig) -> tuple[Decimal | None, str]:

@@ -7,41 +7,31 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flow_core.errors import FlowError
-from flow_core.types import TaskListing, format_ref
+from flow_core.errors import AuthError, ConfigError, FlowError
+from flow_core.types import TaskConfig, TaskListing, format_ref
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import Journal
 
 
-def rebuild_when_damaged(session: Session, journal: Journal) -> None:
-    """Open the journal; when it was set aside as damaged since the last look, fill the new one. Says so as a warning."""
-    journal.open_tasks()
-    folder = journal.path.parent
-    aside = sorted(folder.glob(f"{journal.path.name}.corrupt-*"))
-    done = folder / f"{journal.path.name}.rebuilt"
-    if not aside or _read(done) == aside[-1].name:
-        return
-    count, failed = _rebuild(session, journal)
+def rebuild(session: Session, journal: Journal, predecessor: str) -> None:
+    """Fill a new journal whose ``predecessor`` was set aside under this name ("": it was removed). Warns of it."""
+    found, failed = _listings(session)
+    for provider, task in sorted(found, key=lambda item: item[1].created_at):
+        _adopt(journal, provider, task)
     if not failed:
-        done.write_text(aside[-1].name, encoding="utf-8")
+        journal.mark_filled()
+    if not (predecessor or found or failed):
+        return
+    what = f"was damaged and is kept as {journal.path.with_name(predecessor)}" if predecessor else "was gone"
     missing = f"; not asked yet: {', '.join(failed)}" if failed else ""
-    warnings.warn(f"the journal was damaged and is kept as {aside[-1]}; {count} tasks were found again{missing}", stacklevel=2)
+    warnings.warn(f"the journal {what}; tasks found again: {len(found)}{missing}", stacklevel=2)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-
-
-def _rebuild(session: Session, journal: Journal) -> tuple[int, list[str]]:
-    """Return how many tasks were found, and which profiles could not be asked."""
+def _listings(session: Session) -> tuple[list[tuple[Provider, TaskListing]], list[str]]:
+    """Return the tasks that the providers list, and which profiles could not be asked."""
     found: list[tuple[Provider, TaskListing]] = []
     failed: list[str] = []
     for profile in _profiles(session):
@@ -49,11 +39,12 @@ def _rebuild(session: Session, journal: Journal) -> tuple[int, list[str]]:
             provider = session.provider(profile)
             if "flow_provision_list" in provider.supports:
                 found += [(provider, task) for task in provider.list_tasks(0.0)]
+        except (ConfigError, AuthError):
+            if profile in session.settings.profiles:  # else it was never set up, and has no tasks
+                failed.append(profile)
         except FlowError:
             failed.append(profile)
-    for provider, task in sorted(found, key=lambda item: item[1].created_at):
-        _adopt(journal, provider, task)
-    return len(found), failed
+    return found, failed
 
 
 def _profiles(session: Session) -> Iterator[str]:
@@ -66,19 +57,30 @@ def _profiles(session: Session) -> Iterator[str]:
 
 def _adopt(journal: Journal, provider: Provider, task: TaskListing) -> None:
     from flow_core.journal import NewTask
-    from flow_core.spec import fingerprint, from_mapping
+    from flow_core.spec import fingerprint, to_mapping
 
-    config = from_mapping(dict(task.config)) if task.config else None
+    config = _config(task)
     row = NewTask(
         id=task.task_id,
         name=task.name,
         provider=provider.provider,
         profile=provider.profile,
-        config=json.dumps(dict(task.config)),
+        config=json.dumps(to_mapping(config)),
         created_at=task.created_at,
-        fingerprint=fingerprint(config) if config else "",
-        labels=dict(config.labels) if config else {},
-        instance_type=config.instance_type if config else None,
-        num_instances=config.num_instances if config else 1,
+        fingerprint=fingerprint(config),
+        idempotency_key=config.idempotency_key,
+        labels=config.labels,
+        instance_type=config.instance_type,
+        num_instances=config.num_instances,
     )
     journal.adopt(row, format_ref(provider.provider, provider.profile, task.ref), task.request_id)
+
+
+def _config(task: TaskListing) -> TaskConfig:
+    """Return the task's config; an empty one when it cannot be read: the task itself is there all the same."""
+    from flow_core.spec import from_mapping
+
+    try:
+        return from_mapping(dict(task.config))
+    except Exception:  # whatever was made of the file
+        return TaskConfig()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flow_core.errors import FlowError
+from flow_core.errors import FlowError, NotFoundError
 from flow_core.types import TaskConfig, TaskRef, TaskReport, format_ref, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
+    from flow_core.faces import Provider
     from flow_core.journal import SubmissionRow, TaskRow
 
 RECONCILE_EVERY = 10.0
 _MISSING_FOR = 30.0
+CANCEL_REQUESTED = "task.cancel_requested"
 
 
 def refresh(session: Session, tasks: Iterable[str] | None = None) -> dict[str, FlowError]:
@@ -24,15 +27,21 @@ def refresh(session: Session, tasks: Iterable[str] | None = None) -> dict[str, F
     state they had.
     """
     reconcile(session)
-    wanted = None if tasks is None else set(tasks)
-    rows = [row for row in session.journal.open_tasks() if wanted is None or row.id in wanted]
+    rows = list(_open_rows(session, tasks))
     failed: dict[str, FlowError] = {}
-    for profile in sorted({row.profile for row in rows if row.ref}):
+    for profile in sorted({row.profile for row in rows}):
         try:
-            _refresh_profile(session, profile, [row for row in rows if row.profile == profile and row.ref])
+            _refresh_profile(session, profile, [row for row in rows if row.profile == profile])
         except FlowError as error:
             failed[profile] = error
     return failed
+
+
+def _open_rows(session: Session, tasks: Iterable[str] | None) -> Iterable[TaskRow]:
+    if tasks is None:
+        return session.journal.open_tasks()
+    rows = map(session.journal.task, sorted(set(tasks)))
+    return (row for row in rows if row.ref is not None and not row.is_final)
 
 
 def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> None:
@@ -41,13 +50,40 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     provider = session.provider(profile)
     refs = {row.id: parse_ref(row.ref or "")[2] for row in rows}
     reports = retry(lambda: provider.status(list(refs.values())))
-    apply(session, {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports})
+    told = {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports}
+    told = {row.id: told[row.id] for row in rows if row.id in told and not _is_known(row, told[row.id])}
+    ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
+    apply(session, {**told, **{task_id: _witnessed(provider, ref, told[task_id]) for task_id, ref in ends.items()}})
     for row in rows:
         report = reports.get(refs[row.id])
         if report is None:
             _missing(session, row, refs[row.id])
-        if row.cancel_requested_at is not None and report is not None and not report.is_final:
-            provider.cancel(refs[row.id], config_of(row).grace)
+        elif row.cancel_requested_at is not None and not report.is_final:
+            provider.cancel(refs[row.id], _grace(session, row))
+
+
+def _witnessed(provider: Provider, ref: TaskRef, report: TaskReport) -> TaskReport:
+    """Return the end as the task's own folder has it, where that can be read: the provider knows the machine's only."""
+    if report.source != "provider" or "flow_node_access" not in provider.supports:
+        return report
+    from flow_core.client._logs import open_nodes
+
+    try:
+        found = [node.report() for node, _ in open_nodes(provider, ref)]
+    except FlowError:  # the machine is gone with its end
+        return report
+    return next((told for told in found if told is not None and told.is_final), report)
+
+
+def _grace(session: Session, row: TaskRow) -> float:
+    """Return the grace that the last cancel of a task asked for, seconds: repeating it must not change that."""
+    asked = [row_.event.data for row_ in session.journal.events(row.id) if row_.event.kind == CANCEL_REQUESTED]
+    return float(asked[-1]["grace"]) if asked else config_of(row).grace
+
+
+def _is_known(row: TaskRow, report: TaskReport) -> bool:
+    """Whether a task still waits for the same reason: of ten thousand that do, none is looked up in the journal."""
+    return (row.state, row.reason) == ("pending", report.reason) and report.state == "pending" and not report.attempts
 
 
 def config_of(row: TaskRow) -> TaskConfig:
@@ -83,30 +119,38 @@ def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
 
 def reconcile(session: Session) -> None:
     """Find out what became of submissions whose process died; at most once per profile in 10 s, only where some are open."""
-    profiles = {row.profile for row in session.journal.unfinished()}
+    journal = session.journal
+    profiles = {row.profile for row in (*journal.unfinished(), *journal.duplicates())}
     for profile in sorted(profiles):
-        if session.journal.due_for_reconcile(profile, RECONCILE_EVERY):
+        if journal.due_for_reconcile(profile, RECONCILE_EVERY):
             try:
                 _reconcile_profile(session, profile)
+                _cancel_duplicates(session, profile)
             except FlowError as error:
-                session.journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
+                journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
 
 
 def _reconcile_profile(session: Session, profile: str) -> None:
+    """Decide what the dead have left; what cannot be decided now is given up, for whoever looks next."""
     journal = session.journal
-    rows = journal.unfinished(profile)
-    calling = [row for row in rows if row.phase == "calling"]
-    for row in rows:
-        if row.phase == "intent":
-            _abandon(session, row)
-    if not calling:
-        return
+    rows = [row for row in journal.unfinished(profile) if journal.claim(row.request_id)]
+    try:
+        for row in rows:
+            if row.phase == "intent":
+                _abandon(session, row)
+        if calling := [row for row in rows if row.phase == "calling"]:
+            _look_for(session, profile, calling)
+    finally:
+        for row in rows:
+            journal.release(row.request_id)
+
+
+def _look_for(session: Session, profile: str, calling: list[SubmissionRow]) -> None:
     provider = session.provider(profile)
     found = provider.find([row.request_id for row in calling], min(row.intent_at for row in calling))
     for row in calling:
-        refs = found.get(row.request_id, [])
-        if refs:
-            _accept(session, row, refs)
+        if refs := found.get(row.request_id):
+            adopt(session, row.request_id, provider, refs)
         elif not 0 <= time.time() - (row.called_at or row.intent_at) < provider.facts.settle_seconds:
             _abandon(session, row)
 
@@ -116,10 +160,22 @@ def _abandon(session: Session, row: SubmissionRow) -> None:
     session.journal.mark_abandoned(row.request_id, reason, "cancelled")
 
 
-def _accept(session: Session, row: SubmissionRow, refs: list[TaskRef]) -> None:
-    """Adopt the oldest of the references; whatever else landed under the same request is cancelled."""
-    provider = session.provider(row.profile)
-    session.journal.mark_accepted(row.request_id, format_ref(provider.provider, provider.profile, refs[0]))
-    for double in refs[1:]:
-        provider.cancel(double, 0.0)
-        session.journal.add_event("task.duplicate", row.task_id, {"ref": double.id})
+def adopt(session: Session, request_id: str, provider: Provider, refs: Sequence[TaskRef]) -> None:
+    """Take the oldest of the references; whatever else landed under the same request is cancelled, now or later."""
+    journal = session.journal
+    texts = [format_ref(provider.provider, provider.profile, ref) for ref in refs]
+    event = journal.mark_accepted(request_id, texts[0])
+    for text in texts[1:]:
+        journal.mark_duplicate(request_id, text)
+    if event is not None:
+        session.host.event(event)
+    if texts[1:]:
+        _cancel_duplicates(session, provider.profile)
+
+
+def _cancel_duplicates(session: Session, profile: str) -> None:
+    for row in session.journal.duplicates(profile):
+        with suppress(NotFoundError):
+            session.provider(profile).cancel(parse_ref(row.ref or "")[2], 0.0)
+        session.journal.close_duplicate(row.request_id)
+        session.journal.add_event("task.duplicate", row.task_id, {"ref": row.ref or ""})

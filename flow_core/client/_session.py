@@ -47,12 +47,15 @@ class Session:
     @cached_property
     def journal(self) -> Journal:
         """The journal of this state folder."""
-        from flow_core.client._rebuild import rebuild_when_damaged
         from flow_core.journal import Journal
         from flow_core.settings import paths
 
-        journal = Journal(paths(self.environ).state_dir / "journal.db")
-        rebuild_when_damaged(self, journal)
+        def refill(predecessor: str) -> None:
+            from flow_core.client._rebuild import rebuild
+
+            rebuild(self, journal, predecessor)
+
+        journal = Journal(paths(self.environ).state_dir / "journal.db", refill)
         return journal
 
     @cached_property
@@ -67,7 +70,7 @@ class Session:
         """The host plugins."""
         from flow_core.plugins._host import Host
 
-        return Host(self.catalog)
+        return Host(self.catalog, self.settings.required_plugins)
 
     def choose(self, requested: str | None, in_config: str | None = None) -> Profile:
         """Return the profile to use; never a guess among several."""
@@ -108,9 +111,10 @@ class Session:
         from flow_core.settings import paths
 
         own = standard_stores(paths(self.environ).config_dir, environ=self.environ)
-        return (*own, *map(self._secret_plugin, sorted(self.catalog.plugins("secret store"))))
+        return (*own, *map(self.secret_plugin, sorted(self.catalog.plugins("secret store"))))
 
-    def _secret_plugin(self, name: str) -> Store:
+    def secret_plugin(self, name: str) -> Store:
+        """Return the secret store of a plugin, opened when it is asked. Raises NotFoundError."""
         from flow_core.client._secret_plugin import SecretPlugin
 
         def open_store() -> SecretStore:

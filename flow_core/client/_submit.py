@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from flow_core.errors import ConfigError, FlowError, PluginError, ProviderError, TransientError
+from flow_core.client._companions import keep
+from flow_core.client._needs import dependencies, find_secrets
+from flow_core.client._refresh import adopt
+from flow_core.errors import FlowError, PluginError, ProviderError, StateError, TransientError
 from flow_core.types import (
     Event,
-    Problem,
     Submission,
     TaskRef,
     VolumeSpec,
-    format_ref,
     new_request_id,
     new_task_id,
 )
@@ -32,20 +35,36 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     Raises what the provider refused it with. When the outcome stays unknown for the provider's settle time the task is
     given up; until then the journal keeps the intent, and when this process is killed the next command goes on looking.
     """
+    secrets = find_secrets(session, plan.config)
+    submission = make_submission(session, plan, new_task_id(), secrets)
+    _create_volumes(session, plan)
+    keep(session, submission.task_id, plan.task)
+    row = _record_intent(session, plan, submission)
+    if row.existing:
+        return row
+    try:
+        send(session, plan, submission)
+    except BaseException:
+        # Undecided, as after an interrupt or a full disk: the next command looks what became of it.
+        with suppress(FlowError):
+            session.journal.release(submission.request_id)
+        raise
+    return session.journal.task(submission.task_id)
+
+
+def _record_intent(session: Session, plan: Plan, submission: Submission) -> TaskRow:
+    from flow_core.bundle import rooted
     from flow_core.journal import NewSubmission, NewTask
     from flow_core.spec import fingerprint, to_mapping
 
-    secrets = find_secrets(session, plan)
-    _create_volumes(session, plan)
-    submission = make_submission(session, plan, new_task_id(), secrets)
     config = plan.config
-    row = session.journal.record_intent(
+    return session.journal.record_intent(
         NewTask(
             id=submission.task_id,
             name=plan.name,
             provider=plan.profile.provider,
             profile=plan.profile.name,
-            config=_json(to_mapping(config)),
+            config=_json(to_mapping(rooted(config, session.cwd))),
             fingerprint=fingerprint(config),
             idempotency_key=config.idempotency_key,
             labels=config.labels,
@@ -56,42 +75,49 @@ def submit(session: Session, plan: Plan) -> TaskRow:
         ),
         NewSubmission(request_id=submission.request_id),
     )
-    if row.existing:
-        return row
-    send(session, plan, submission)
-    return session.journal.task(submission.task_id)
 
 
-def send(session: Session, plan: Plan, submission: Submission) -> TaskRef:
+def send(session: Session, plan: Plan, submission: Submission) -> None:
     """Call the provider, with the journal told before and after."""
-    journal = session.journal
-    journal.mark_calling(submission.request_id)
+    session.journal.mark_calling(submission.request_id)
+    refs: Sequence[TaskRef]
     try:
-        ref = plan.provider.submit(submission)
+        refs = [plan.provider.submit(submission)]
     except (TransientError, ProviderError, PluginError) as error:
-        ref = settle(session, plan, submission, error)
+        refs = settle(session, plan, submission, error)
+        if not isinstance(error, TransientError):
+            warnings.warn(f"{error.message}; the task was accepted all the same", stacklevel=2)
     except FlowError as error:
-        journal.mark_refused(submission.request_id, f"refused by {plan.profile.name}: {error.message}", "failed")
+        reason = f"refused by {plan.profile.name}: {error.message}"
+        session.journal.mark_refused(submission.request_id, reason, "failed")
         raise
-    event = journal.mark_accepted(submission.request_id, format_ref(plan.profile.provider, plan.profile.name, ref))
-    if event is not None:
-        session.host.event(event)
-    return ref
+    _accept(session, plan, submission, refs)
 
 
-def settle(session: Session, plan: Plan, submission: Submission, error: FlowError) -> TaskRef:
+def _accept(session: Session, plan: Plan, submission: Submission, refs: Sequence[TaskRef]) -> None:
+    task_id = submission.task_id
+    try:
+        adopt(session, submission.request_id, plan.provider, refs)
+        row = session.journal.task(task_id)
+    except (StateError, TransientError) as error:
+        message = f"{task_id} was submitted to {plan.profile.name}, but this is not recorded: {error.message}"
+        hint = f"do not submit it again: once the journal can be written, flow status {task_id} finds it"
+        raise StateError(message, hint, {"task_id": task_id}) from error
+    if row.cancel_requested_at is not None and not row.is_final:  # while it was on its way
+        plan.provider.cancel(refs[0], plan.config.grace)
+
+
+def settle(session: Session, plan: Plan, submission: Submission, error: FlowError) -> Sequence[TaskRef]:
     """Look for a submission of unknown outcome until the provider's settle time has passed; then raise ``error``."""
     from flow_core.waiting import retry
 
     wait = plan.provider.facts.settle_seconds
-    started = time.time()
+    since, deadline = time.time() - _DEADLINE, time.monotonic() + wait
     while True:
-        refs = retry(lambda: plan.provider.find([submission.request_id], started - _DEADLINE)).get(submission.request_id, [])
+        refs = retry(lambda: plan.provider.find([submission.request_id], since)).get(submission.request_id, [])
         if refs:
-            for double in refs[1:]:
-                plan.provider.cancel(double, 0.0)
-            return refs[0]
-        if time.time() - started >= wait:
+            return refs
+        if time.monotonic() >= deadline:
             break
         time.sleep(min(2.0, wait))
     session.journal.mark_abandoned(submission.request_id, f"never submitted: {error.message}", "failed")
@@ -113,7 +139,7 @@ def make_submission(session: Session, plan: Plan, task_id: str, secrets: Mapping
         secrets=secrets,
         cwd=session.cwd,
         created_at=now,
-        depends_on=_dependencies(session, plan),
+        depends_on=dependencies(session, plan.provider, plan.config.depends_on),
         files=plan.task.files if plan.task else {},
         rank_env=rank_environments(session, plan.task, plan.config),
     )
@@ -125,41 +151,8 @@ def make_submission(session: Session, plan: Plan, task_id: str, secrets: Mapping
         config=plan.config,
         bundle=bundle,
         deadline=now + _DEADLINE,
+        options=plan.provider.options(plan.config),
     )
-
-
-def find_secrets(session: Session, plan: Plan) -> dict[str, str]:
-    """Return the values of the secrets that the plan names. Raises ConfigError that names all that are missing."""
-    if not plan.config.secrets:
-        return {}
-    from flow_core.secrets import find
-
-    stores = session.secret_stores
-    values = {ref.name: find(ref.name, stores) for ref in plan.config.secrets}
-    missing = [name for name, value in values.items() if value is None]
-    if missing:
-        hint = "set it in the environment or keep it with: flow secret set NAME"
-        raise ConfigError(
-            f"no value is known for the secret {', '.join(missing)}",
-            hint,
-            problems=[Problem("secrets", "NO_SECRET", f"no value is known for {name}", hint) for name in missing],
-        )
-    return {name: value.reveal() for name, value in values.items() if value is not None}
-
-
-def _dependencies(session: Session, plan: Plan) -> list[dict[str, object]]:
-    """Resolve ``depends_on`` to the provider's references. Raises ConfigError when one runs somewhere else."""
-    from flow_core.types import parse_ref
-
-    found: list[dict[str, object]] = []
-    for word in plan.config.depends_on:
-        name = word.removeprefix("any:")
-        row = session.journal.find(name)
-        if row.profile != plan.profile.name or row.ref is None:
-            message = f"{name} runs on {row.profile}, and {plan.profile.name} cannot wait for it"
-            raise ConfigError(message, problems=[Problem("depends_on", "OTHER_PROVIDER", message)])
-        found.append({"task": row.id, "ref": parse_ref(row.ref)[2].id, "any": name != word})
-    return found
 
 
 def _create_volumes(session: Session, plan: Plan) -> None:
@@ -175,7 +168,13 @@ def create_volume(session: Session, profile: str, spec: VolumeSpec) -> str:
     """Create one volume and return its id."""
     request_id = new_request_id()
     session.journal.add_resource_intent(request_id, profile=profile, kind="volume")
-    volume = session.provider(profile).create_volume(spec, request_id)
+    try:
+        volume = session.provider(profile).create_volume(spec, request_id)
+    except (TransientError, ProviderError, PluginError):
+        raise  # it may be there all the same
+    except FlowError:
+        session.journal.forget_resource(request_id)
+        raise
     session.journal.mark_resource(request_id, "created", volume.id)
     session.host.event(Event("volume.created", time.time(), data={"profile": profile, "volume": volume.id}))
     return volume.id

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from flow_core.client._logs import STREAMS, open_nodes, read_log
-from flow_core.client._refresh import config_of, refresh
-from flow_core.errors import NotFoundError, TaskFailed, TaskLostError, UnavailableError
+from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
+from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
+from flow_core.errors import FlowError, NotFoundError, TaskFailed, TaskLostError, UnavailableError
 from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskConfig, TaskRef, parse_ref
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flow_core.types import ShellSession
 
 TIMED_OUT_STATUS, CANCELLED_STATUS = 124, 130
+_LATE_SECONDS = 0.6
 
 
 def exit_status(row: TaskRow) -> int:
@@ -38,10 +40,10 @@ def exit_status(row: TaskRow) -> int:
     return {"succeeded": 0, "cancelled": CANCELLED_STATUS}.get(row.state, 1)
 
 
-def _passed(deadline: Callable[[], float | None]) -> Callable[[], bool]:
+def _passed(deadline: Callable[[], float | None], early: float = 0.0) -> Callable[[], bool]:
     def passed() -> bool:
         limit = deadline()
-        return limit is not None and time.monotonic() >= limit
+        return limit is not None and time.monotonic() >= limit - early
 
     return passed
 
@@ -115,37 +117,56 @@ class Task:
         Raises TimeoutError after ``timeout`` seconds (the task goes on), TaskLostError, and with ``check`` TaskFailed when
         the task did not succeed.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for _ in self.logs(follow=True, streams=(), deadline=deadline):
-            pass
-        self._until_final(deadline)
+        limit = None if timeout is None else time.monotonic() + timeout
+        return self.wait_until(lambda: limit, check)
+
+    def wait_until(self, deadline: Callable[[], float | None], check: bool = False) -> int:
+        """As :meth:`wait`, with a deadline (monotonic) that may move while it waits; it is looked at four times a second."""
+        # Final by its exit record, it may still be tidied up: where that costs nothing, it is waited for.
+        if not self.is_final or self._is_near():
+            self._until_told(deadline)
+            self._until_final(deadline)
         if check and self._row.state != "succeeded":
             raise TaskFailed(f"{self.id} {self._row.state}: {self._row.reason}", task_exit_code=self._row.exit_code)
         return exit_status(self._row)
 
-    def _until_final(self, deadline: float | None) -> None:
-        """Poll the provider until the end; at once where the log has told it."""
+    def _is_near(self) -> bool:
+        try:
+            return self._session.provider(self._row.profile).facts.prompt
+        except FlowError:  # it is no longer installed, or set up: the journal knows the end
+            return False
+
+    def _until_told(self, deadline: Callable[[], float | None]) -> None:
+        """Wait for the nodes to tell the end; they may answer so much late, and what is left is for polling."""
+        passed = _passed(deadline, early=_LATE_SECONDS)
+        if not passed():
+            for _ in read_log(self._session, self.id, LogCursor(), True, streams=(), closed=passed):
+                pass
+
+    def _until_final(self, deadline: Callable[[], float | None]) -> None:
+        """Poll the provider until the end; at once where the nodes have told it."""
         from flow_core.waiting import Backoff
 
-        facts = self._session.provider(self._row.profile).facts
+        facts, passed = self._session.provider(self._row.profile).facts, _passed(deadline)
         backoff = Backoff(min(facts.min_poll_seconds, 1.0), 30.0)
-        while self.refresh().state not in FINAL_STATES:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+        while not self.refresh().is_final:
+            if passed():
                 raise TimeoutError(f"{self.id} is still {self._row.state}")
-            time.sleep(backoff.next() if left is None else min(backoff.next(), left))
+            limit = deadline()
+            left = math.inf if limit is None else limit - time.monotonic()
+            sleep(min(backoff.next(), left), passed)
 
     def cancel(self, grace: float | None = None) -> bool:
         """End the task: stop signal, ``grace`` seconds (default: the config's), then by force. False when it had ended."""
         if self.refresh().state in FINAL_STATES:
             return False
-        journal = self._session.journal
+        journal, seconds = self._session.journal, self.config.grace if grace is None else grace
+        journal.add_event(CANCEL_REQUESTED, self.id, {"grace": str(seconds)})
         journal.request_cancel(self.id, time.time())
         if self._row.ref is None:
             refresh(self._session, [self.id])
             return True
         ref = parse_ref(self._row.ref)[2]
-        seconds = self.config.grace if grace is None else grace
         going = self._session.provider(self._row.profile).cancel(ref, seconds)
         self.refresh()
         return going
@@ -182,11 +203,22 @@ class Task:
         start = LogCursor() if cursor is None else cursor
         return read_log(self._session, self.id, start, follow, ranks, streams, _passed(deadline))
 
-    def stream(self, out: BinaryIO, err: BinaryIO, follow: bool = True, redact: bool = True) -> None:
-        """Copy the log to ``out`` and ``err``, byte for byte except that values of the task's own secrets become ``***``."""
+    def stream(
+        self,
+        out: BinaryIO,
+        err: BinaryIO,
+        follow: bool = True,
+        redact: bool = True,
+        deadline: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """Copy the log to ``out`` and ``err``, byte for byte except that values of the task's own secrets become ``***``.
+
+        ``deadline``: as for :meth:`read`.
+        """
         from flow_core.client._output import copy
 
-        copy(self.logs(follow=follow), out, err, self.redactor() if redact else None)
+        chunks = self.read(follow, None, None, STREAMS, deadline)
+        copy(chunks, out, err, self.redactor() if redact else None)
 
     def redactor(self) -> Redactor:
         """Return what masks the values of the task's own secrets, as far as they are known here."""

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flow_core.errors import ConfigError
 from flow_core.faces._face import Face
 from flow_core.types import (
+    DoctorCheck,
     Identity,
     LogChunk,
     LogCursor,
@@ -16,6 +18,7 @@ from flow_core.types import (
     OfferRequest,
     Problem,
     ProviderFacts,
+    QueuedTask,
     Resource,
     ShellSession,
     Submission,
@@ -44,6 +47,8 @@ _BOUNDS = {
     "flow_provision_cancel": 30.0,
     "flow_provision_list": 30.0,
     "flow_provision_release": 30.0,
+    "flow_provision_queue": 30.0,
+    "flow_provider_checks": 15.0,
     "flow_resource_list": 30.0,
     "flow_resource_delete": 30.0,
     "flow_node_access": 10.0,
@@ -79,6 +84,24 @@ class Provider(Face):
 
     def _is_prompt(self) -> bool:
         return self.facts.prompt
+
+    def options(self, config: TaskConfig) -> object:
+        """Return the config's section of this provider as its typed ``Options``; None where it has none.
+
+        Raises ConfigError for what it does not take.
+        """
+        section = config.options.get(self.provider, {})
+        kind = getattr(self._scope.plugin_class, "Options", None)
+        path = f"options.{self.provider}"
+        if kind is not None:
+            from flow_core.settings import options
+
+            return options(kind, section, path)
+        if section:
+            said = {key: f"{self.provider} has no option {key!r}" for key in section}
+            problems = [Problem(f"{path}.{key}", "UNKNOWN_OPTION", text) for key, text in said.items()]
+            raise ConfigError(f"{self.provider} takes no options of its own", problems=problems)
+        return None
 
     def auth_check(self) -> Identity:
         """Say whom the credentials stand for."""
@@ -132,6 +155,16 @@ class Provider(Face):
     def release(self, ref: TaskRef) -> bool:
         """Give the machine of an ended task back."""
         return self._typed("flow_provision_release", self._call("flow_provision_release", ref=ref), bool)
+
+    def queue(self) -> list[QueuedTask]:
+        """List what runs and what waits, in order."""
+        return self._listed("flow_provision_queue", self._call("flow_provision_queue"), QueuedTask)
+
+    def checks(self) -> list[DoctorCheck]:
+        """Return what it adds to ``flow doctor``; nothing where it has nothing to say."""
+        if "flow_provider_checks" not in self.supports:
+            return []
+        return self._listed("flow_provider_checks", self._call("flow_provider_checks"), DoctorCheck)
 
     def resources(self) -> list[Resource]:
         """List what the provider holds for us beside tasks."""

@@ -10,9 +10,9 @@ from flow_core.errors import CapabilityError
 
 hookspec = pluggy.HookspecMarker("flow")
 hookimpl = pluggy.HookimplMarker("flow")
-"""Marks a method as the implementation of the hook of its name; ``wrapper=True`` makes it a wrapper around a provider's."""
+"""Marks a method as the implementation of the hook of its name; ``wrapper=True`` has it wrap a provider's."""
 
 
 def optional(hook: str) -> NoReturn:
-    """Body of a hook that a plugin may leave out; core looks before it calls, so this is reached by direct calls only."""
+    """Body of a hook that a plugin may leave out; core looks before it calls, so only direct calls get here."""
     raise CapabilityError(f"{hook} is not implemented")

@@ -16,7 +16,7 @@ class AuthHooks(Protocol):
     def flow_auth_check(self) -> Identity:
         """Say whom the credentials stand for.
 
-        Called by ``flow whoami``, ``flow doctor`` and before the first submit of a process (kept 10 minutes); read only;
+        Called by ``flow whoami``, ``flow doctor`` and before a process's first submit (kept 10 minutes); read only;
         15 s. Raises AuthError when the credentials are missing or refused, TransientError when nobody answers.
 
         Example::

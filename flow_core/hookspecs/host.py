@@ -1,4 +1,4 @@
-"""Host hooks: policy, audit, credentials, checks. Many plugins may answer; they come from ``flow.plugins`` entry points."""
+"""Host hooks: policy, audit, credentials, checks. Many plugins may answer: those of ``flow.plugins`` entry points."""
 
 from __future__ import annotations
 

@@ -7,10 +7,12 @@ from typing import Protocol
 
 from flow_core.hookspecs._markers import hookspec, optional
 from flow_core.types import (
+    DoctorCheck,
     Offer,
     OfferRequest,
     Problem,
     ProviderFacts,
+    QueuedTask,
     Resource,
     Submission,
     TaskConfig,
@@ -30,7 +32,7 @@ class ProvisionHooks(Protocol):
         Called after the intent is in the journal; 60 s. Idempotent: the same ``submission.request_id`` gives the same
         reference and nothing new, also from two processes at once, so carry it in whatever the platform lets you find
         again (a name, a comment, a tag). Core never repeats a submit without asking ``flow_provision_find``.
-        Raises QuotaError, ConflictError, UnavailableError when nothing was accepted, TransientError when that is unknown.
+        Raises QuotaError, ConflictError, UnavailableError when nothing was accepted, TransientError when it is unknown.
 
         Example::
 
@@ -117,7 +119,7 @@ class ProvisionHooks(Protocol):
 
     @hookspec(firstresult=True)
     def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
-        """List what could be had, cheapest first; read only; 15 s. Without it prices are unknown and a cost cap refuses.
+        """List what could be had, cheapest first; read only; 15 s. Without it no price is known and a cost cap refuses.
 
         Example::
 
@@ -178,9 +180,36 @@ class ProvisionHooks(Protocol):
         """
         optional("flow_provision_release")
 
+    @hookspec(firstresult=True)
+    def flow_provision_queue(self) -> Sequence[QueuedTask]:
+        """List our tasks that run, then those that wait, in the order in which they will start, each with its reason.
+
+        For ``flow queue``; read only; 30 s. A reason is one line that names what it waits for and who has it.
+
+        Example::
+
+            @hookimpl
+            def flow_provision_queue(self):
+                jobs = sorted(self._api.jobs(mine=True), key=lambda j: j["rank"])
+                return [QueuedTask(TaskRef(j["id"]), j["task"], "pending", j["why"], place=j["rank"]) for j in jobs]
+        """
+        optional("flow_provision_queue")
+
+    @hookspec(firstresult=True)
+    def flow_provider_checks(self) -> Sequence[DoctorCheck]:
+        """Add findings about this profile to ``flow doctor``: what is enforced, what is missing; read only; 15 s.
+
+        Example::
+
+            @hookimpl
+            def flow_provider_checks(self):
+                return [DoctorCheck("acme quota", "ok", "8 GPUs")]
+        """
+        optional("flow_provider_checks")
+
 
 class ResourceHooks(Protocol):
-    """Optional: what a provider holds for us beside tasks (kept machines, minted keys), so that nothing bills unseen."""
+    """Optional: what a provider holds for us beside tasks (kept machines, minted keys): nothing bills unseen."""
 
     @hookspec(firstresult=True)
     def flow_resource_list(self) -> Sequence[Resource]:

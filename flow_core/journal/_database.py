@@ -27,12 +27,14 @@ class Database:
     """A journal's file, opened when it is first used; for any number of threads of this process.
 
     ``quarantined`` is where a damaged journal went that this object met, else None. The new one is empty: what is
-    known elsewhere (task folders, providers) has to be recorded again.
+    known elsewhere (task folders, providers) has to be recorded again. ``refill`` does that before anything else is read
+    or written, each time that a journal is opened which lacks it, until :meth:`mark_filled`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, refill: Callable[[str], object] | None = None) -> None:
         self.path = path
         self.quarantined: Path | None = None
+        self._refill = refill
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._identity: _file.Identity | None = None
@@ -46,6 +48,11 @@ class Database:
         with self._lock:
             self._disconnect()
             self._owner.release()
+
+    def __del__(self) -> None:
+        # Whoever forgets to close a journal leaves nothing open; what is half made has no connection yet.
+        if (connection := getattr(self, "_connection", None)) is not None:
+            connection.close()
 
     def check(self) -> str:
         """Read the whole file and return what is wrong with it, "" when nothing is; a damaged one is set aside."""
@@ -94,7 +101,19 @@ class Database:
             return self._connection
         self._disconnect()
         self._connection, self._identity = _file.connect(self.path)
+        if self._refill is not None and (predecessor := self._predecessor()) is not None:
+            self._refill(predecessor)
         return self._connection
+
+    def _predecessor(self) -> str | None:
+        try:
+            return _file.unfilled(self.path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def mark_filled(self) -> None:
+        """Record that this journal has all that its predecessor knew."""
+        self._guarded(lambda: _file.unfilled(self.path).unlink(missing_ok=True))
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -39,7 +39,7 @@ class Events(Database):
         """Return the events after ``after_seq``, oldest first, of one task or of all."""
         mine = "task_id = ? AND" if task_id is not None else ""
         columns = "seq, kind, at, task_id, attempt, rank, data"
-        query = f"SELECT {columns} FROM events WHERE {mine} seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - only our own words are put in
+        query = f"SELECT {columns} FROM events WHERE {mine} seq > ? ORDER BY seq LIMIT ?"
         values = (after_seq, limit) if task_id is None else (task_id, after_seq, limit)
         rows = self._read(lambda db: db.execute(query, values).fetchall())
         return [

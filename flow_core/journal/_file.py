@@ -95,6 +95,7 @@ def set_aside(path: Path, seen: Identity | None) -> Path | None:
         if seen is None or identity(path) != seen or not find_damage(path, thorough=True):
             return None
         kept = _rename_away(path)
+        unfilled(path).write_text(kept.name, encoding="utf-8")
         _make(path)
         return kept
 
@@ -143,11 +144,23 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
 
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    was_there = _lock_of(path).exists() or (path.parent / "owners").exists()
     with _guard(path):
         if identity(path) is None:
             # A log without its journal would be played into the new one.
             _rename_away(path)
+            if was_there:
+                unfilled(path).touch(0o600)
             _make(path)
+
+
+def unfilled(path: Path) -> Path:
+    """Return the file that is there while a new journal lacks what its predecessor knew; its text names that one."""
+    return path.with_name(path.name + ".unfilled")
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def _make(path: Path) -> None:
@@ -201,7 +214,7 @@ def _guard(path: Path) -> Iterator[None]:
     """Hold the lock under which the file at ``path`` is made or replaced."""
     import fcntl
 
-    descriptor = os.open(f"{path}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(_lock_of(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

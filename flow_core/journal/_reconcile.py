@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from flow_core.journal._rows import SubmissionRow
 
-_OPEN = "WHERE s.phase IN ('intent', 'calling')"
+# In the words of the partial index, which is used for no others.
+_INDEXED = "WHERE s.phase IN ('intent', 'calling', 'duplicate')"
+_OPEN = f"{_INDEXED} AND s.phase != 'duplicate'"
+_NOBODY = "nobody"  # no process has a lock file of this name
 
 
 class Reconciliation(Database):
@@ -36,9 +39,14 @@ class Reconciliation(Database):
         """Take over an undecided submission whose owner is dead; False when another is at it, or it is decided."""
         return self._write(lambda db: self._claim(db, request_id))
 
+    def release(self, request_id: str) -> None:
+        """Give up an undecided submission that this process owns: whoever reconciles next takes it over."""
+        query = "UPDATE submissions SET owner = ? WHERE request_id = ? AND phase IN ('intent', 'calling')"
+        self._write(lambda db: db.execute(query, (_NOBODY, request_id)))
+
     def duplicates(self, profile: str | None = None) -> list[SubmissionRow]:
         """Return surplus submissions that are not known to be cancelled yet."""
-        query = "WHERE s.phase = 'duplicate' AND s.gave_up_at IS NULL ORDER BY s.intent_at"
+        query = f"{_INDEXED} AND s.phase = 'duplicate' AND s.gave_up_at IS NULL ORDER BY s.intent_at"
         return [row for row in self._read(lambda db: select(db, query)) if profile in (None, row.profile)]
 
     def due_for_reconcile(self, profile: str, every: float = 10.0, at: float | None = None) -> bool:

@@ -49,7 +49,7 @@ class Resources(Database):
         wanted = {"profile": profile, "kind": kind, "phase": phase, "task_id": task_id}
         given = {column: value for column, value in wanted.items() if value is not None}
         where = " AND ".join(f"{column} = ?" for column in given) or "1"
-        query = f"SELECT {_RESOURCE} FROM resources WHERE {where} ORDER BY created_at, rowid"  # noqa: S608 - only our own words are put in
+        query = f"SELECT {_RESOURCE} FROM resources WHERE {where} ORDER BY created_at, rowid"
         rows = self._read(lambda db: db.execute(query, tuple(given.values())).fetchall())
         return [ResourceRow._make(row) for row in rows]
 
@@ -69,7 +69,7 @@ class Resources(Database):
         return [UploadRow._make(row) for row in self._read(lambda db: db.execute(query, (task_id,)).fetchall())]
 
     def _resource(self, request_id: str) -> ResourceRow:
-        query = f"SELECT {_RESOURCE} FROM resources WHERE request_id = ?"  # noqa: S608 - only our own words are put in
+        query = f"SELECT {_RESOURCE} FROM resources WHERE request_id = ?"
         found = self._read(lambda db: db.execute(query, (request_id,)).fetchone())
         if found is None:
             raise NotFoundError(f"the journal knows no resource {request_id}", "record its intent first")

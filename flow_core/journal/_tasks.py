@@ -62,7 +62,7 @@ class Tasks(Database):
     def counts(self, profile: str | None = None) -> dict[str, int]:
         """Return how many tasks are in each state that any task is in."""
         where, values = ("", ()) if profile is None else (" WHERE profile = ?", (profile,))
-        query = f"SELECT state, count(*) FROM tasks{where} GROUP BY state"  # noqa: S608 - only our own words are put in
+        query = f"SELECT state, count(*) FROM tasks{where} GROUP BY state"
         return dict(self._read(lambda db: db.execute(query, values).fetchall()))
 
     def open_tasks(self, profile: str | None = None) -> list[TaskRow]:
@@ -97,7 +97,7 @@ def read_by_key(db: sqlite3.Connection, key: str) -> TaskRow | None:
 
 
 def _select(db: sqlite3.Connection, clauses: str, values: Iterable[object]) -> list[TaskRow]:
-    query = f"SELECT {_COLUMNS} FROM tasks {clauses}"  # noqa: S608 - only our own words are put in
+    query = f"SELECT {_COLUMNS} FROM tasks {clauses}"
     return [TaskRow(*row) for row in db.execute(query, tuple(values))]
 
 
@@ -105,7 +105,7 @@ def _newest(
     db: sqlite3.Connection, where: str, values: Sequence[object], limit: int | None, label: str | None
 ) -> Iterator[TaskRow]:
     left = -1 if limit is None else limit
-    query = f"SELECT {_COLUMNS} FROM tasks{where} ORDER BY seq DESC"  # noqa: S608 - only our own words are put in
+    query = f"SELECT {_COLUMNS} FROM tasks{where} ORDER BY seq DESC"
     if label is None:
         yield from (TaskRow(*row) for row in db.execute(f"{query} LIMIT ?", (*values, left)))
         return

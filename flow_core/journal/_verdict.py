@@ -69,8 +69,9 @@ def _with_cancel(task: TaskRow, report: TaskReport, known: Mapping[int, Held]) -
         )
     if cancel is None or report.state not in {_CANCELLED, "preempted", *_OWN_ENDS}:
         return report
-    if ended is not None and ended < cancel:
-        return attrs.evolve(report, state=_own_end(latest)) if report.state == _CANCELLED and latest else report
+    if latest and ended is not None and ended < cancel:
+        waited = task.attempt > latest.attempt.number  # for a next attempt, which the cancel has kept from coming
+        return report if waited or report.state != _CANCELLED else attrs.evolve(report, state=_own_end(latest))
     # Nobody saw when it ended: a task that was stopped seldom says 0.
     if report.state == "succeeded" and ended is None:
         return report

@@ -1,24 +1,40 @@
 """Tasks in folders, for authors of providers; and what core does with the machines they are on."""
 
-from flow_core.nodes._machine import describe_machine, is_waiting, mounts_impossible
+from flow_core.nodes._machine import (
+    Gpu,
+    describe_machine,
+    enforced_limits,
+    find_gpus,
+    is_waiting,
+    mounts_impossible,
+)
 from flow_core.nodes._node import Node, open_node
 from flow_core.nodes._process import cancel, serve, spawn
+from flow_core.nodes._queue import queue, waiting_reports
 from flow_core.nodes._report import listing, locate, report, size
 from flow_core.nodes._stage import stage, sweep
+from flow_core.nodes._usage import NodeUsage, look
 
 __all__ = [
+    "Gpu",
     "Node",
+    "NodeUsage",
     "cancel",
     "describe_machine",
+    "enforced_limits",
+    "find_gpus",
     "is_waiting",
     "listing",
     "locate",
+    "look",
     "mounts_impossible",
     "open_node",
+    "queue",
     "report",
     "serve",
     "size",
     "spawn",
     "stage",
     "sweep",
+    "waiting_reports",
 ]

@@ -11,6 +11,7 @@ from flow_core.nodes import _files, _process
 from flow_core.nodes._cursor import from_offsets, to_offsets
 from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import at_home, report
+from flow_core.nodes._usage import NodeUsage, look
 from flow_core.runner import files, reader
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
@@ -30,6 +31,10 @@ class FolderNode:
             return report(self._folder)
         except NotFoundError:
             return None
+
+    def usage(self) -> NodeUsage | None:
+        """See :meth:`Node.usage`."""
+        return look([self._folder])[0]
 
     def read(
         self,

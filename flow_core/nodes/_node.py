@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from flow_core.nodes._usage import NodeUsage
     from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
 STREAMS = ("stdout", "stderr")
@@ -20,6 +21,10 @@ class Node(Protocol):
 
     def report(self) -> TaskReport | None:
         """Return what the folder says; None when the machine has no such folder (yet)."""
+        ...
+
+    def usage(self) -> NodeUsage | None:
+        """Return what the task uses of the machine now; None when the machine has no such folder (yet)."""
         ...
 
     def read(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_HERE = "127.0.0.1"  # all ranks that are spawned are on this machine
 # The shell is gone at once and init reaps the runner. That one ignores SIGINT then; what it starts does not.
 _DETACHED = '"$@" >/dev/null & echo $!'
 
@@ -57,7 +58,7 @@ def _detach(argv: Sequence[str]) -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            env=_environment(),
+            env={**_environment(), "FLOW_RUNNER_MASTER": _HERE},
             start_new_session=True,
             check=True,
         )

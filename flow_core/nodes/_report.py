@@ -35,13 +35,14 @@ def size(folder: Path) -> int:
 def listing(folder: Path) -> TaskListing:
     """Return what a task's folder says of the task itself. Raises NotFoundError when there is no such task."""
     document = at_home(folder, _document)
+    created, config = document.get("created_at"), document.get("config")
     return TaskListing(
         ref=TaskRef(folder.name),
         request_id=str(document.get("request_id", folder.name)),
         task_id=str(document.get("task_id", folder.name)),
         name=str(document.get("name", "task")),
-        created_at=float(document.get("created_at", 0.0)),
-        config=document.get("config", {}),
+        created_at=float(created) if isinstance(created, (int, float)) else 0.0,
+        config=config if isinstance(config, dict) else {},
     )
 
 

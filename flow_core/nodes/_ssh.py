@@ -16,6 +16,7 @@ from flow_core.nodes._connection import UNREACHABLE, Connection
 from flow_core.nodes._cursor import from_offsets, to_offsets
 from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import parse_report
+from flow_core.nodes._usage import NodeUsage, parse_usage
 from flow_core.runner import bundle, reader
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
@@ -44,6 +45,13 @@ class SshNode:
         except NotFoundError:
             return None
 
+    def usage(self) -> NodeUsage | None:
+        """See :meth:`Node.usage`."""
+        try:
+            return parse_usage(json.loads(self._ask("usage").stdout))
+        except NotFoundError:
+            return None
+
     def read(
         self,
         cursor: LogCursor,
@@ -53,7 +61,7 @@ class SshNode:
         closed: Callable[[], bool] | None = None,
     ) -> Iterator[LogChunk]:
         """See :meth:`Node.read`. After a cut it goes on at the same byte; TransientError after five vain tries."""
-        words = [word for stream in streams for word in ("--stream", stream)]
+        words = [word for stream in streams or ("none",) for word in ("--stream", stream)]
         words += [word for rank in ranks or () for word in ("--rank", str(rank))]
         start = partial(self._start_reading, "follow" if follow else "once", words)
         return _logs.read(start, self._explain, cursor, closed)

@@ -7,11 +7,13 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from flow_core.errors import ConfigError, StateError
 
@@ -24,12 +26,13 @@ _NO_ENV: Mapping[str, str] = MappingProxyType({})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL})
 
 
-def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) -> Path:
+def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV, prefix: Sequence[str] = ()) -> Path:
     """Make the task's folder ``root/<request_id>`` with everything in it and return it.
 
     A second call with the same request, also at the same time from another process, changes nothing and returns the
-    same folder. ``env`` is the provider's own addition to the environment; the task's own variables win. What killed
-    processes had begun is removed, of other requests within a minute. Raises StateError where it cannot be written.
+    same folder. ``env`` is the provider's own addition to the environment; the task's own variables win. ``prefix`` are
+    words put before the task's command (``("nice", "-n", "10")``). What killed processes had begun is removed, of
+    other requests within a minute. Raises StateError where it cannot be written.
     """
     folder = root / submission.request_id
     if folder.is_dir():
@@ -37,7 +40,7 @@ def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) 
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _claimed(root, submission.request_id):
-            _make(folder, submission.bundle, env)
+            _make(folder, _completed(submission.bundle, env, prefix))
         _sweep_now_and_then(root)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -49,8 +52,8 @@ def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV) 
 
 def sweep(root: Path) -> list[str]:
     """Remove what killed processes had begun to stage in ``root``; return the request ids."""
-    found = [entry.name[1:-4] for entry in root.glob(".*.new")] if root.is_dir() else []
-    return [request_id for request_id in found if _sweep(root, request_id)]
+    found = {entry.stem[1:] for pattern in (".*.new", ".*.lock") for entry in root.glob(pattern)}
+    return [request_id for request_id in sorted(found) if _sweep(root, request_id)]
 
 
 def _sweep_now_and_then(root: Path) -> None:
@@ -121,13 +124,13 @@ def _same_file(path: Path, fd: int) -> bool:
         return False
 
 
-def _make(folder: Path, bundle: Bundle, env: Mapping[str, str]) -> None:
+def _make(folder: Path, bundle: Bundle) -> None:
     if folder.is_dir():
         return
     new = _unfinished(folder)
     try:
         _make_empty(new)
-        _fill(new, bundle, env)
+        _fill(new, bundle)
         _accept(new, folder)
     except BaseException:
         _remove(new)
@@ -157,7 +160,7 @@ def _accept(new: Path, folder: Path) -> None:
         _remove(new)
 
 
-def _fill(folder: Path, bundle: Bundle, env: Mapping[str, str]) -> None:
+def _fill(folder: Path, bundle: Bundle) -> None:
     if bundle.code is not None:
         from flow_core.bundle import copy_files
 
@@ -168,12 +171,18 @@ def _fill(folder: Path, bundle: Bundle, env: Mapping[str, str]) -> None:
         _write(path, data, 0o700)
     if bundle.secrets.values:
         _write(folder / "secrets", json.dumps(dict(bundle.secrets.values)).encode())
-    _write(folder / "bundle.json", json.dumps(_document(bundle, env)).encode())
+    _write(folder / "bundle.json", json.dumps(bundle.document).encode())
 
 
-def _document(bundle: Bundle, env: Mapping[str, str]) -> dict[str, object]:
-    own = bundle.document.get("env")
-    return {**bundle.document, "env": {**env, **(own if isinstance(own, Mapping) else {})}}
+def _completed(bundle: Bundle, env: Mapping[str, str], prefix: Sequence[str]) -> Bundle:
+    """Return the bundle with what the provider adds to the task's environment and command."""
+    document: dict[str, Any] = dict(bundle.document)
+    document["env"] = {**env, **document.get("env", {})}
+    if prefix:
+        command = document["command"]
+        words = command["argv"] if "argv" in command else ["/bin/sh", "-c", command["shell"]]
+        document["command"] = {"argv": [*prefix, *words]}
+    return attrs.evolve(bundle, document=document)
 
 
 def _inside(name: str) -> PurePosixPath:

@@ -89,8 +89,8 @@ class Catalog:
     def __init__(self, environ: Mapping[str, str] | None = None, allow: Iterable[str] | None = None) -> None:
         env = os.environ if environ is None else environ
         self._none = env.get("FLOW_NO_PLUGINS", "") not in ("", "0")
-        self._disabled = {_normal(word) for word in env.get("FLOW_DISABLE_PLUGINS", "").split(",") if word.strip()}
-        self._allow = None if allow is None else tuple(_normal(word) for word in allow)
+        self._disabled = {normal(word) for word in env.get("FLOW_DISABLE_PLUGINS", "").split(",") if word.strip()}
+        self._allow = None if allow is None else tuple(normal(word) for word in allow)
         self._found: dict[str, dict[str, Plugin]] = {}
 
     def plugins(self, kind: str) -> Mapping[str, Plugin]:
@@ -127,17 +127,19 @@ class Catalog:
             if rival is None:
                 found[plugin.name] = plugin
             elif rival.distribution != plugin.distribution:
-                found[plugin.name] = attrs.evolve(rival, rivals=(*rival.rivals, f"{plugin.distribution} {plugin.version}"))
+                rivals = (*rival.rivals, f"{plugin.distribution} {plugin.version}")
+                found[plugin.name] = attrs.evolve(rival, rivals=rivals)
         return found
 
     def _permits(self, distribution: str) -> bool:
         from fnmatch import fnmatchcase
 
-        name = _normal(distribution)
+        name = normal(distribution)
         return name not in self._disabled and (self._allow is None or any(fnmatchcase(name, p) for p in self._allow))
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """Return a distribution's name as indexes compare it."""
     return name.strip().lower().replace("_", "-").replace(".", "-")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -23,11 +23,15 @@ _START = (
 
 @attrs.frozen
 class Probe:
-    """What came of importing a plugin: ``seconds`` it took, the ``hooks`` it implements, ``error`` or an empty text."""
+    """What came of importing a plugin: ``seconds`` it took, the ``hooks`` it implements, ``error`` or an empty text.
+
+    ``settings`` has, by name, each setting's ``type``, ``default``, ``help`` and variable (``env``), as text.
+    """
 
     seconds: float = 0.0
     hooks: tuple[str, ...] = ()
     error: str = ""
+    settings: Mapping[str, Mapping[str, str]] = {}
 
 
 def examine(catalog: Catalog, core_commands: Collection[str] = ()) -> Iterator[DoctorCheck]:
@@ -68,7 +72,7 @@ def probe(plugin: Plugin) -> Probe:
         words = done.stderr.decode(errors="replace").strip().splitlines()
         said = words[-1] if words else "it said nothing"
         return Probe(error=f"ends Python while it is imported (status {done.returncode}): {said}")
-    return Probe(answer["seconds"], tuple(answer["hooks"]), answer["error"])
+    return Probe(answer["seconds"], tuple(answer["hooks"]), answer["error"], answer["settings"])
 
 
 def _answer(output: bytes) -> dict[str, Any] | None:
@@ -77,7 +81,7 @@ def _answer(output: bytes) -> dict[str, Any] | None:
         found = json.loads(output.decode(errors="replace").strip().rpartition("\n")[2])
     except ValueError:
         return None
-    return found if isinstance(found, dict) and {"seconds", "hooks", "error"} <= set(found) else None
+    return found if isinstance(found, dict) and {"seconds", "hooks", "settings", "error"} <= set(found) else None
 
 
 def _mend(problem: str, plugin: Plugin) -> str:

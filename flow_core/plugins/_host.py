@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import ConfigError, FlowError, PluginError, PolicyError
-from flow_core.plugins._discover import Catalog, Plugin
+from flow_core.plugins._discover import Catalog, Plugin, normal
 
 if TYPE_CHECKING:
     from flow_core.plugins._scope import Scope
@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 class Host:
     """The installed host plugins, each in a scope of its own, in the order of their names.
 
-    A broken host plugin stops no task unless ``required`` names its distribution: it is left out with a warning.
+    A broken host plugin stops no task: it is left out with a warning. With ``required`` distributions it is an error
+    when one of theirs is broken, switched off or not there.
     """
 
-    def __init__(self, catalog: Catalog, required: frozenset[str] = frozenset()) -> None:
+    def __init__(self, catalog: Catalog, required: Collection[str] = ()) -> None:
         self._catalog = catalog
-        self._required = required
+        self._required = {normal(name): name for name in required}
 
     @cached_property
     def scopes(self) -> Mapping[str, Scope]:
-        """The opened host plugins by name."""
+        """The opened host plugins by name. Raises PluginError for one that is required."""
+        there = {normal(plugin.distribution) for plugin in self._catalog.plugins("host plugin").values()}
+        for name in sorted(self._required.keys() - there):
+            message = f"the settings require {self._required[name]}, which has no host plugin here"
+            raise PluginError(message, "install it, and leave it switched on", distribution=self._required[name])
         return {name: scope for name in sorted(self._catalog.plugins("host plugin")) if (scope := self._open(name))}
 
     def _open(self, name: str) -> Scope | None:
@@ -38,12 +43,17 @@ class Host:
         plugin = self._catalog.plugin("host plugin", name)
         try:
             instance = _instance(plugin)
-            return Scope(name, instance, (HostHooks,), label=str(plugin), distribution=plugin.distribution, thread_safe=True)
+            distribution = plugin.distribution
+            return Scope(name, instance, (HostHooks,), label=str(plugin), distribution=distribution, thread_safe=True)
         except PluginError as error:
-            if plugin.distribution in self._required:
+            if normal(plugin.distribution) in self._required:
                 raise
             warnings.warn(f"{error.message}; it is left out", stacklevel=2)
             return None
+
+    def answers(self, hook: str) -> bool:
+        """Say whether any host plugin implements ``hook``."""
+        return any(True for _ in self._each(hook))
 
     def _each(self, hook: str) -> Iterator[tuple[str, Scope]]:
         return ((name, scope) for name, scope in self.scopes.items() if hook in scope.supports)
@@ -58,7 +68,7 @@ class Host:
 
     def event(self, event: Event) -> None:
         """Tell every host plugin of ``event``."""
-        self._ask("flow_event", lambda name, answer: None, event=event)
+        self._ask("flow_event", lambda *_: None, event=event)
 
     def wrappers(self, provider: str, profile: str) -> Mapping[str, object]:
         """Return the wrappers that apply to a profile, by a name that says whose they are.
@@ -81,16 +91,16 @@ class Host:
     def doctor_checks(self) -> list[DoctorCheck]:
         """Return the findings of every plugin."""
         found: list[DoctorCheck] = []
-        self._ask("flow_doctor_checks", lambda _, answers: found.extend(check for checks in answers for check in checks))
+        self._ask("flow_doctor_checks", lambda _, answers: found.extend(c for checks in answers for c in checks))
         return found
 
     def policy(
         self, config: TaskConfig, context: PolicyContext, validate: Callable[[TaskConfig], TaskConfig]
     ) -> TaskConfig:
-        """Pass ``config`` through every policy and return what is left of it. Raises PolicyError with plugin and reason."""
+        """Pass ``config`` through every policy and return what is left of it. Raises PolicyError with the reason."""
         from flow_core.types import Refusal, TaskConfig
 
-        for name, scope in self._each("flow_task_config"):
+        for _, scope in self._each("flow_task_config"):
             answers = scope.call("flow_task_config", config=config, context=context)
             if not answers:
                 continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import PluginError
@@ -20,16 +19,20 @@ def main(kind: str, name: str) -> None:
 
 
 def probe(kind: str, name: str) -> dict[str, Any]:
-    """Return ``seconds`` of the import, ``hooks`` that it implements, and ``error`` (empty when nothing is wrong)."""
+    """Return ``seconds`` of the import, ``hooks``, ``settings`` (name -> type, default, help, env) and ``error``.
+
+    The error is empty when nothing is wrong.
+    """
     import flow_core.hookspecs  # noqa: F401 - what core brings is not the plugin's time
     from flow_core.plugins import Catalog
 
     plugin = Catalog({}).plugin(kind, name)
     started = time.perf_counter()
-    found: dict[str, Any] = {"hooks": [], "error": ""}
+    found: dict[str, Any] = {"hooks": [], "settings": {}, "error": ""}
     try:
         loaded = plugin.load()
         found["seconds"] = time.perf_counter() - started
+        found["settings"] = _settings(getattr(loaded, "Settings", None))
         found["hooks"] = _hooks(plugin, loaded)
         found["error"] = _missing(plugin, found["hooks"])
     except PluginError as error:
@@ -50,25 +53,36 @@ def _hooks(plugin: Plugin, loaded: Any) -> list[str]:
     specs = _specs(plugin.kind)
     # Not initialised: its settings are somebody else's matter, and opening a plugin does no I/O anyway.
     instance = object.__new__(loaded) if isinstance(loaded, type) else loaded
-    try:
-        return sorted(Scope(plugin.name, instance, specs, label=str(plugin)).supports)
-    except PluginError as error:
-        raise PluginError(error.message + _meant(error.message, specs)) from error
+    return sorted(Scope(plugin.name, instance, specs, label=str(plugin)).supports)
+
+
+def _settings(cls: Any) -> dict[str, dict[str, str]]:
+    import attrs
+
+    if cls is None or not attrs.has(cls):
+        return {}
+    return {field.alias or field.name: _setting(field) for field in attrs.fields(cls) if field.init}
+
+
+def _setting(field: Any) -> dict[str, str]:
+    import attrs
+
+    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    secret, required = field.metadata.get("secret"), field.default is attrs.NOTHING
+    made = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+    default = "" if secret or required or made else str(field.default)
+    return {
+        "type": "secret" if secret else kind + (", required" if required else ""),
+        "default": default,
+        "help": str(field.metadata.get("help", "")),
+        "env": str(field.metadata.get("env", "")),
+    }
 
 
 def _specs(kind: str) -> tuple[type, ...]:
     from flow_core.hookspecs import SPECS
 
     return SPECS[kind]
-
-
-def _meant(message: str, specs: tuple[type, ...]) -> str:
-    """Return the hook whose name is nearest to the unknown one that ``message`` names."""
-    known = {name for spec in specs for name in dir(spec) if name.startswith("flow_")}
-    words = (word.strip("'\"") for word in message.split())
-    unknown = next((word for word in words if word.startswith("flow_") and word not in known), "")
-    near = get_close_matches(unknown, known, n=1) if unknown else []
-    return f": did you mean {near[0]}?" if near else ""
 
 
 def _missing(plugin: Plugin, hooks: list[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pluggy
@@ -41,11 +42,13 @@ class Scope:
         self.name = name
         self.label = label or f"plugin {name!r}"
         self._distribution = distribution
+        self.plugin_class = type(plugin)
         self._lock = None if thread_safe else threading.RLock()
         manager = _Manager("flow")
         for spec in specs:
             manager.add_hookspecs(spec)
         hooks = [hook for hook in vars(manager.hook) if hook.startswith("flow_")]
+        self._refuse_misfits(plugin, {hook: getattr(manager.hook, hook).spec.argnames for hook in hooks})
         self._register(manager, plugin, wrappers or {})
         self._refuse_unmarked(plugin, specs)
         self.supports = frozenset(h for h in hooks if self._answers(manager, h, plugin))
@@ -63,6 +66,19 @@ class Scope:
         except (pluggy.PluginValidationError, ValueError) as error:
             raise self._fault(" ".join(str(error).split())) from error
 
+    def _refuse_misfits(self, plugin: object, arguments: Mapping[str, Sequence[str]]) -> None:
+        """Refuse marked methods that fit no hook, in words that say what would fit."""
+        for name in dir(type(plugin)):
+            own = getattr(type(plugin), name) if name.startswith("flow_") else None
+            if own is None or not hasattr(own, "flow_impl") or own.flow_impl.get("specname"):
+                continue
+            if name not in arguments:
+                raise self._fault(f"there is no hook {name}{_nearest(name, arguments)}")
+            for given in inspect.signature(own).parameters:
+                if given != "self" and given not in arguments[name]:
+                    near = _nearest(given, arguments[name])
+                    raise self._fault(f"{name} has no argument {given!r}{near}; it has {', '.join(arguments[name])}")
+
     def _refuse_unmarked(self, plugin: object, specs: Sequence[type]) -> None:
         """Refuse ``flow_`` methods that nobody marked: pluggy would overlook them without a word."""
         for name in dir(type(plugin)):
@@ -75,11 +91,13 @@ class Scope:
         answers = False
         for impl in getattr(manager.hook, hook).get_hookimpls():
             if impl.kwargnames:
-                raise self._fault(f"{hook} gives {', '.join(impl.kwargnames)} a default, so it would never be filled: remove it")
+                given = ", ".join(impl.kwargnames)
+                raise self._fault(f"{hook} gives {given} a default, so it would never be filled: remove it")
             if impl.wrapper or impl.hookwrapper:
                 continue
             if impl.plugin is not plugin:
-                raise self._fault(f"{impl.plugin_name} may only wrap {hook}, not answer it: mark it @hookimpl(wrapper=True)")
+                mend = "mark it @hookimpl(wrapper=True)"
+                raise self._fault(f"{impl.plugin_name} may only wrap {hook}, not answer it: {mend}")
             answers = True
         return answers
 
@@ -89,7 +107,7 @@ class Scope:
             raise CapabilityError(f"{self.label} does not support this: it has no {hook}")
 
     def call(self, hook: str, **arguments: Any) -> Any:
-        """Call one hook. Whatever is raised that is not a FlowError becomes a ProviderError that names plugin and hook."""
+        """Call one hook. What is raised and is no FlowError becomes a ProviderError that names plugin and hook."""
         if hook not in self.supports:
             self.require(hook)
         try:
@@ -114,3 +132,10 @@ class Scope:
     def wrong_answer(self, hook: str, answer: object, wanted: str) -> PluginError:
         """Return the error for an answer of the wrong type."""
         return self._fault(f"{hook} returned {type(answer).__name__}, not {wanted}")
+
+
+def _nearest(word: str, known: Collection[str]) -> str:
+    from difflib import get_close_matches  # only a mistake pays for it
+
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean {near[0]}?)" if near else ""

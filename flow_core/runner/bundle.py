@@ -22,6 +22,8 @@ class Limits(NamedTuple):
     cpus: Optional[float]
     memory: Optional[int]
     gpu_count: int
+    gpu_kind: str
+    gpu_memory: int
 
 
 class Retry(NamedTuple):
@@ -160,6 +162,8 @@ def _limits(doc: Doc) -> Limits:
         cpus=_optional(doc.get("cpus"), float),
         memory=_optional(doc.get("memory"), int),
         gpu_count=int(doc.get("gpu_count") or 0),
+        gpu_kind=str(doc.get("gpu_kind") or ""),
+        gpu_memory=int(doc.get("gpu_memory") or 0),
     )
 
 

@@ -3,7 +3,9 @@
 from typing import Optional, Tuple
 
 from .bundle import Bundle
-from .record import locate, read_final
+from .record import Doc, locate, read_final
+
+_CHAIN = "it depends on "
 
 
 def verdict(root: str, bundle: Bundle) -> Optional[Tuple[bool, str]]:
@@ -17,5 +19,12 @@ def verdict(root: str, bundle: Bundle) -> Optional[Tuple[bool, str]]:
         if final is None:
             waits = True
         elif not wanted.get("any") and final["state"] != "succeeded":
-            return False, "it depends on %s, which ended as %s: %s" % (wanted["task"], final["state"], final["reason"])
+            return False, _why(wanted["task"], final)
     return None if waits else (True, "")
+
+
+def _why(task: str, final: Doc) -> str:
+    reason = str(final["reason"])
+    if reason.startswith(_CHAIN):  # of a chain the first failure counts, and one line has to hold it
+        return reason
+    return "%s%s, which ended as %s: %s" % (_CHAIN, task, final["state"], reason)

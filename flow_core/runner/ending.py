@@ -105,6 +105,8 @@ class Ending:
 
     def _leftovers(self, rank: Rank) -> List[int]:
         """What still runs of a rank that has ended; cheap where it left nothing."""
+        if rank.group is not None and rank.group.pids():
+            return self._members(rank)
         tidy = rank.orphans_come_here and rank.removal is None and not self._orphans(rank)
         if not rank.watcher or tidy:
             return []
@@ -112,6 +114,8 @@ class Ending:
 
     def _members(self, rank: Rank) -> List[int]:
         found = tree.members(rank.tree())
+        if rank.group is not None:
+            found += [pid for pid in rank.group.pids() if pid not in found]
         if rank.end is not None and rank.orphans_come_here:
             found += [pid for pid in self._orphans(rank) if pid not in found]
         return found
@@ -126,6 +130,8 @@ class Ending:
 
     def _done(self, rank: Rank) -> None:
         self._stops.pop(rank, None)
+        if rank.group is not None:
+            rank.group.remove()
         rank.over = True
         self._on_over(rank)
 

@@ -25,12 +25,13 @@ def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Pla
     env.update((name, os.environ[name]) for name in bundle.env_pass if name in os.environ)
     env.update((str(name), str(value)) for name, value in (bundle.rank_env.get(str(rank)) or {}).items())
     env.update(bundle.env)
-    env.update(_secrets(folder, bundle))
     if "HOME" not in env:
         env["HOME"] = _home()
+    env.update(_secrets(folder, bundle, env["HOME"]))
     env.update(_rank(folder, bundle, attempt, rank, place))
     if place.gpus is not None:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(place.gpus.get(str(rank), ()))
+        env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts; CUDA's own order has the fastest first
     return env
 
 
@@ -83,7 +84,7 @@ def _home() -> str:
         return "/"
 
 
-def _secrets(folder: str, bundle: Bundle) -> Dict[str, str]:
+def _secrets(folder: str, bundle: Bundle, home: str) -> Dict[str, str]:
     """The secrets that go into the environment; those that are files are written (0600) where they belong."""
     names: Dict[str, str] = bundle.secrets.get("names") or {}
     files: Dict[str, str] = bundle.secrets.get("files") or {}
@@ -92,12 +93,15 @@ def _secrets(folder: str, bundle: Bundle) -> Dict[str, str]:
     values = _read_secrets(folder)
     missing = sorted({key for key in (*names.values(), *files.values()) if key not in values})
     if missing:
-        raise BundleError(
-            "no value was delivered for the secret %s: submit the task again" % ", ".join(missing)
-        )
+        raise BundleError("no value was delivered for the secret %s: submit the task again" % ", ".join(missing))
     for path, key in files.items():
-        _write_secret(os.path.expanduser(path), values[key])
+        _write_secret(_at_home(path, home), values[key])
     return {name: values[key] for name, key in names.items()}
+
+
+def _at_home(path: str, home: str) -> str:
+    """A path that may begin with the home of the task, which need not be that of this process."""
+    return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
 def _read_secrets(folder: str) -> Dict[str, str]:
@@ -119,7 +123,8 @@ def _write_secret(path: str, value: str) -> None:
 def remove_secrets(folder: str, bundle: Optional[Bundle]) -> None:
     """Remove what was delivered, and the files that were made of it."""
     files: Doc = (bundle.secrets.get("files") or {}) if bundle else {}
-    for path in (folder + "/secrets", *map(os.path.expanduser, files)):
+    home = (bundle.env.get("HOME") if bundle else None) or _home()
+    for path in (folder + "/secrets", *(_at_home(name, home) for name in files)):
         try:
             os.unlink(path)
         except OSError:
@@ -138,7 +143,5 @@ def working_dir(folder: str, bundle: Bundle) -> str:
             os.mkdir(base, 0o700)
     path = os.path.join(base, os.path.expanduser(bundle.working_dir or ""))
     if bundle.image is None and not os.path.isdir(path):
-        raise BundleError(
-            "working_dir %s is not a folder on this machine: create it or name another one" % path
-        )
+        raise BundleError("working_dir %s is not a folder on this machine: create it or name another one" % path)
     return path

@@ -4,8 +4,7 @@ import os
 import sys
 from typing import Callable, Dict, List
 
-from . import bundle as bundles
-from . import containers, places
+from . import bundle as bundles, containers, places
 from .beside import beside
 from .bundle import BundleError
 from .environment import working_dir

@@ -167,10 +167,12 @@ class Watcher:
     def close(self) -> None:
         """Release the descriptor; a second call does nothing."""
         fd, self._fd, self._poll = self._fd, -1, None
+        if fd >= 0:
+            for handle in self._watched:
+                _libc().inotify_rm_watch(fd, handle)
+            _put_by(fd)
         self._watched.clear()
         self._polled.clear()
-        if fd >= 0:
-            os.close(fd)
 
     def __enter__(self) -> "Watcher":
         return self
@@ -199,8 +201,32 @@ def _open_inotify() -> int:
     """An inotify descriptor, or -1 where there is none to have (platform, EMFILE)."""
     if not sys.platform.startswith("linux"):
         return -1
-    fd: int = _libc().inotify_init1(_CLOEXEC | _NONBLOCK)
-    return fd
+    while _spare:
+        try:
+            pid, fd = _spare.pop()
+        except IndexError:  # another thread was faster
+            break
+        if pid == os.getpid():  # a forked child shares its parent's descriptors
+            return fd
+    new: int = _libc().inotify_init1(_CLOEXEC | _NONBLOCK)
+    return new
+
+
+# The kernel takes some 10 ms to close an inotify descriptor that has had a watch, and 10 us to remove the watch.
+_spare: List[Tuple[int, int]] = []
+_MOST_SPARE = 2
+
+
+def _put_by(fd: int) -> None:
+    """Keep an empty descriptor for the next watcher of this process."""
+    try:
+        while True:
+            os.read(fd, 65536)
+    except BlockingIOError:
+        if len(_spare) < _MOST_SPARE:
+            _spare.append((os.getpid(), fd))
+        else:
+            os.close(fd)
 
 
 def _add_watch(fd: int, path: Path, mask: int) -> Optional[int]:

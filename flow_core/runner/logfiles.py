@@ -85,6 +85,9 @@ class Log:
     def pieces(self, cursor: Cursor, closed: Optional[Callable[[], bool]]) -> Generator[Piece, None, None]:
         self._positions.update(cursor)
         self._closed = closed
+        if self._watcher is not None and self._is_final():
+            self._watcher.close()
+            self._watcher = None
         self._look((), deep=True)
         while True:
             over = self._watcher is None or self._over or self._is_final()
@@ -96,9 +99,7 @@ class Log:
             self._wait(self._watcher)
 
     def _is_final(self) -> bool:
-        return _exists("final.json", self.fd) or (
-            ("attempts",) in self._places and not _exists("attempts", self.fd)
-        )
+        return _exists("final.json", self.fd) or (("attempts",) in self._places and not _exists("attempts", self.fd))
 
     def _wait(self, watcher: Optional[Watcher]) -> None:
         changed: Collection[int] = ()
@@ -148,7 +149,7 @@ class Log:
 
     def _names(self, place: Place) -> List[str]:
         if not place:
-            return ["attempts"] if _exists("attempts", self.fd) else []
+            return ["attempts"] if self._streams and _exists("attempts", self.fd) else []
         names = _list("/".join(place), self.fd)
         if len(place) == 3:
             return [name for name in names if name in self._streams]
@@ -183,7 +184,9 @@ class Log:
             end = found.st_size if end is None else min(end, found.st_size)
             data = os.pread(fd, max(0, min(BLOCK, end - start)), start)
             self._positions[key] = start + len(data)
-            pieces = _cut(key, start, data, spans(index, start, start + len(data)))
+            # What was written too fast for an index was written just before the file last changed.
+            times: List[Span] = [(start, found.st_mtime)] if index is None else spans(index, start, start + len(data))
+            pieces = _cut(key, start, data, times)
         finally:
             os.close(fd)
             close_fd(index)
@@ -239,6 +242,4 @@ def _cut(key: Key, start: int, data: bytes, times: List[Span]) -> List[Piece]:
     """Pieces of ``data``, one for each time: a line of a slow log does not get its neighbour's."""
     ends = [offset - start for offset, _ in times[1:]] + [len(data)]
     parts = ((offset - start, end, moment) for (offset, moment), end in zip(times, ends))
-    return [
-        Piece(*key, start + begin, data[begin:end], moment) for begin, end, moment in parts if end > begin
-    ]
+    return [Piece(*key, start + begin, data[begin:end], moment) for begin, end, moment in parts if end > begin]

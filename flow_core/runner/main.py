@@ -57,6 +57,16 @@ def _status(args: List[str]) -> int:
     return 0
 
 
+def _usage(args: List[str]) -> int:
+    import json
+
+    from .usage import look
+
+    (found,) = look(args[:1]).values()
+    print(json.dumps(found._asdict()))
+    return 0
+
+
 def _exec(args: List[str]) -> int:
     from .files import execute
 
@@ -121,6 +131,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "cancel": _cancel,
     "signal": _signal,
     "status": _status,
+    "usage": _usage,
     "exec": _exec,
     "ports": _ports,
     "path": _path,
@@ -133,8 +144,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 }
 
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
-       | status FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH | get FOLDER PATH
-       | read FOLDER ...
+       | status FOLDER | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
+       | get FOLDER PATH | read FOLDER ...
 """
 
 

@@ -111,9 +111,7 @@ def _open(mount: Mapping[str, Any]) -> _Mount:
         fd = os.open(source, _O_PATH)
     except OSError as error:
         words = (source, target, error.strerror)
-        raise MountError(
-            "mount source %s for %s cannot be opened (%s): make it, or mend the path" % words
-        ) from error
+        raise MountError("mount source %s for %s cannot be opened (%s): make it, or mend the path" % words) from error
     return _Mount(source, os.path.realpath(target), bool(mount.get("read_only")), fd)
 
 

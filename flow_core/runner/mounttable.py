@@ -76,11 +76,7 @@ def mounts_below(target: str) -> List[str]:
         fields = [line.split(b" ") for line in file]
     octal = re.compile(rb"\\([0-7]{3})")  # blanks, newlines and backslashes are escaped
     places = [os.fsdecode(octal.sub(lambda found: bytes([int(found[1], 8)]), words[4])) for words in fields]
-    below = [
-        (place, int(words[0]))
-        for place, words in zip(places, fields)
-        if (place + "/").startswith(target + "/")
-    ]
+    below = [(place, int(words[0])) for place, words in zip(places, fields) if (place + "/").startswith(target + "/")]
     return [place for place, number in below if _mount_id(place) == number]
 
 

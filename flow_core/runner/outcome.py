@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import process
 from .record import Doc, Exit, attempt_dir, attempts, read_exit, read_final, read_json
+from .sizes import size
 
 # A record this old (seconds), whose processes are all gone, has nobody left who could complete it.
 _ABANDONED = 3.0
@@ -88,10 +89,19 @@ def _judge(found: Exit, number: Optional[int], inferred: bool) -> Tuple[str, str
         return ("cancelled" if state == "stopped" else state), reason
     if found.code == 0:
         return "succeeded", "exit code 0"
+    if found.ran_out is not None:
+        return "failed", _out_of_memory(found.code, number, found.ran_out)
     if number is None:
         return "failed", "exit code %s" % found.code
     killed = "killed by signal %d (%s)" % (number, signal_name(number))
     return "failed", "exit code %d: %s" % (found.code, killed) if inferred and found.code else killed
+
+
+def _out_of_memory(code: Optional[int], number: Optional[int], limit: int) -> str:
+    mend = "(limit %s): raise `memory:`" % size(limit)
+    if number == signal.SIGKILL:
+        return "killed for memory %s" % mend
+    return "exit code %s after one of its processes was killed for memory %s" % (code, mend)
 
 
 def attempt(number: int, exits: Dict[int, Exit], ranks: int) -> Doc:
@@ -182,9 +192,12 @@ def _was_well(doc: Doc, seconds: float) -> bool:
     return bool(doc["ended_at"] - max(since) >= seconds)
 
 
+WAITING = "waiting to start"
+
+
 def task(intent: Plan, done: List[Doc], retry: bool = True) -> Doc:
     """The report of a task from its attempts; ``retry=False`` ends it with the last one."""
-    state, reason = ("pending", "waiting to start") if not done else (done[-1]["state"], done[-1]["reason"])
+    state, reason = ("pending", WAITING) if not done else (done[-1]["state"], done[-1]["reason"])
     if done and retry and tries_again(done, intent):
         again = "restarted" if restarts(done, intent.restart) else "tried again"
         state, reason = "pending", "attempt %d: %s; it is %s" % (done[-1]["number"], reason, again)
@@ -212,7 +225,14 @@ def observe(folder: str) -> Doc:
         os.stat(folder)
     intent = plan(bundle, folder)
     done = [attempt(number, _look(folder, number, intent.ranks), intent.ranks) for number in attempts(folder)]
-    return read_final(folder) or task(intent, done)
+    return read_final(folder) or (task(intent, done) if done else _waiting(folder, intent))
+
+
+def _waiting(folder: str, intent: Plan) -> Doc:
+    from .board import reason
+
+    found = task(intent, [])
+    return dict(found, reason=reason(folder) or found["reason"])
 
 
 def _look(folder: str, number: int, ranks: int) -> Dict[int, Exit]:
@@ -230,9 +250,9 @@ def _seen(found: Exit, read: Callable[[], Exit]) -> Exit:
     return found._replace(verdict=("lost", why), ended_at=time.time()) if why else found
 
 
-REBOOTED = "lost: the machine was restarted (another boot id)"
-ELSEWHERE = "lost: it was started on %s, which left no record of its end"
-KILLED = "lost: its watcher and its command were killed, and nobody was left to see the exit code"
+REBOOTED = "the machine was restarted (another boot id)"
+ELSEWHERE = "it was started on %s, which left no record of its end"
+KILLED = "its watcher and its command were killed, and nobody was left to see the exit code"
 
 
 def rebooted(found: Exit) -> bool:

@@ -63,7 +63,7 @@ def _variable(name: str) -> str:
 
 def _address(bundle: Bundle, here: Sequence[int]) -> str:
     """Rank 0's address: as told, or the first host of the environment variable that ``from`` names."""
-    told = bundle.master.get("address")
+    told = bundle.master.get("address") or os.environ.get("FLOW_RUNNER_MASTER")
     if told:
         return str(told)
     hosts = os.environ.get(str(bundle.master.get("from") or ""), "").replace(",", " ").split()

@@ -57,16 +57,15 @@ def ensure_serving(root: str, task: str = "") -> None:
     The server outlives this process, holds none of its descriptors and is not its child.
     Raises TimeoutError when the lock is held by somebody who does not answer, OSError when none can be started.
     """
-    os.makedirs(root + "/tasks", 0o700, exist_ok=True)
+    if not os.path.isdir(root + "/tasks"):
+        os.makedirs(root + "/tasks", 0o700, exist_ok=True)
     deadline = time.monotonic() + _PATIENCE
     while not ring(root, task):
         lock = _take(root + "/serve.lock")
         if lock is None:
             # Somebody is starting up, or about to leave.
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    "%s/serve.lock is held, but nobody answers: see %s/serve.log" % (root, root)
-                )
+                raise TimeoutError("%s/serve.lock is held, but nobody answers: see %s/serve.log" % (root, root))
             time.sleep(0.001)
             continue
         try:

@@ -4,6 +4,7 @@ import os
 from typing import Optional, Tuple
 
 from . import tree
+from .cgroup import Group
 from .containers import Start
 from .record import Exit, attempt_dir, read_exit
 
@@ -25,6 +26,7 @@ class Rank:
         self.orphans_come_here = False  # whether this process has been parent and sub-reaper since the start
         self.end: Optional[Exit] = None
         self.over = False  # ended, and nothing of it is left
+        self.group: Optional[Group] = None  # only of what claims memory or cores
         self.removal: Optional[Start] = None  # of its containers, where they may live on without what we started
         self._unwritten = b""
 

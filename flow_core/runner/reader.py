@@ -266,12 +266,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder")
     parser.add_argument("cursor")
     parser.add_argument("how", choices=("follow", "once"))
-    parser.add_argument("--stream", action="append", choices=(*STREAMS, "both", "system"))
+    parser.add_argument("--stream", action="append", choices=(*STREAMS, "both", "system", "none"))
     parser.add_argument("--rank", action="append", type=int)
     parser.add_argument("--tail", type=int)
     parser.add_argument("--since", type=float)
     asked = parser.parse_args(arguments)
     streams = {name for word in asked.stream or ["both"] for name in (STREAMS if word == "both" else [word])}
+    streams.discard("none")
     try:
         cursor: Dict[Key, int] = {}
         if asked.tail is not None:

@@ -12,6 +12,7 @@ In a task's folder ``attempts/<attempt>/<rank>/{exit,stdout,stderr,system}``, ``
 ``r STATE REASON``               why it is about to be ended; without effect behind an ``x``
 ``x CODE``                       the end; the first one counts
 ``s SIGNAL``                     the signal that ended the command, from who called waitid
+``o BYTES``                      a process of it was killed for memory, with this limit
 ``e EPOCH``                      when it ended, where a line was appended behind the ``x``
 """
 
@@ -41,6 +42,7 @@ class Exit(NamedTuple):
     signal: Optional[int] = None
     verdict: Optional[Tuple[str, str]] = None
     ended_at: Optional[float] = None
+    ran_out: Optional[int] = None
     ready: Optional[bool] = None  # None: no service, or nobody looks after it
     ready_at: Optional[float] = None  # when it was well first
 
@@ -92,6 +94,10 @@ def _signal(found: Doc, words: List[str]) -> None:
     found.setdefault("signal", int(words[1]))
 
 
+def _ran_out(found: Doc, words: List[str]) -> None:
+    found.setdefault("ran_out", int(words[1]))
+
+
 def _health(found: Doc, words: List[str]) -> None:
     found["ready"] = bool(int(words[1]))
     if found["ready"]:
@@ -111,6 +117,7 @@ _LINES = {
     "r": (0, _verdict),
     "x": (2, _code),
     "s": (2, _signal),
+    "o": (2, _ran_out),
     "e": (2, _ended),
 }
 
@@ -146,6 +153,10 @@ def done_dir(root: str, task: str) -> str:
 
 def locate(root: str, task: str) -> Optional[str]:
     """The folder of a task, live or ended; None when this machine has none of that name."""
+    if task in ("", ".", "..") or "/" in task:
+        return None  # no task's name, but a path that would lead to another folder
+    if task.startswith(".") or os.sep in task or not task:
+        return None  # a folder's name, and none that is still being staged
     live = "%s/tasks/%s" % (root, task)
     for path in (live, done_dir(root, task), live):  # it may move between the first two looks
         if os.path.isdir(path):

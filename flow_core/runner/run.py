@@ -5,8 +5,7 @@ import signal
 import time
 from typing import List, Optional
 
-from . import bundle as bundles
-from . import control
+from . import bundle as bundles, control
 from .bundle import Bundle, BundleError
 from .node import Node
 from .rank import Rank

@@ -1,26 +1,29 @@
 """Serving one machine's queue: all tasks under a root, until nothing runs or waits for two seconds."""
 
-import bisect
 import fcntl
+import functools
 import gc
 import os
 import socket
 import time
 from contextlib import suppress
-from typing import Dict, List, Optional, Set
+from typing import Dict, Iterator, List, Mapping, Optional, Set
 
-from . import bundle as bundles
-from . import control, outcome
+from . import bundle as bundles, control, outcome
+from .board import Board, Entry
 from .bundle import Bundle, BundleError
-from .dependencies import verdict
+from .claims import Claim, claim, told
 from .events import Events
 from .guardian import Guardian
+from .held import Held
 from .launch import command
+from .line import Line, Waiting
+from .look import Look
 from .node import Node
 from .queue import bell_address
 from .rank import Rank
 from .record import Doc, attempts, done_dir, read_final, read_json, write_json
-from .slots import Claim, Slots, Waiting, claim, startable
+from .slots import Slots
 from .task import Task, finish
 
 _LINGER = float(os.environ.get("FLOW_RUNNER_LINGER", "2"))  # seconds
@@ -41,11 +44,14 @@ class Server:
         self._events = Events(root)
         self._slots = Slots(root)
         self._running: Dict[str, Task] = {}
-        self._waiting: List[Waiting] = []
+        self._line = Line()
         self._known: Dict[str, Optional[Waiting]] = {}
         self._bundles: Dict[str, Bundle] = {}
-        self._held: Dict[str, Bundle] = {}  # what waits for other tasks
+        self._held = Held(root)
+        self._board = Board(root, self._node.loop, self._entries)
+        self._look = Look(self._node.loop, self._node.witness, self._see_gpus)
         self._scanned = -1
+        self._scanning = False
         self._made: Set[str] = set()
         self._open_bell()
 
@@ -82,6 +88,7 @@ class Server:
         if self._known:
             self._open_bell()
             return False
+        self._board.clear()
         self._guardian.dismiss()
         self._events.flush()
         return True
@@ -89,6 +96,10 @@ class Server:
     def _tick(self) -> None:
         """What nothing wakes us for: hand-made control files, rings that were lost, a guardian that was killed."""
         self._node.loop.after(_TICK, self._tick)
+        if os.fstat(self._folder).st_nlink == 0:
+            # Somebody removed the whole root: there is nothing left to serve, and nowhere to write.
+            self._guardian.dismiss()
+            os._exit(1)
         if not self._known:
             return
         self._guardian.ensure()
@@ -111,15 +122,17 @@ class Server:
 
     def _scan(self) -> None:
         self._scanned = os.stat(self._tasks).st_mtime_ns
+        self._scanning = True  # first all, then the first in line
         for name in os.listdir(self._tasks):
             if name not in self._known and not name.startswith("."):
                 self._admit(name)
+        self._scanning = False
 
     def _look_at(self, name: str) -> None:
         if name in self._running:
             self._running[name].look()
         elif name in self._held:
-            self._hold(name, self._held.pop(name))
+            self._hold(name, self._held.remove(name))
         elif name in self._known:
             self._cancel_waiting(name)
         elif os.sep not in name and not name.startswith("."):
@@ -144,28 +157,32 @@ class Server:
             return
         self._slots.refresh()
         if attempts(folder):
-            grant = (read_json(folder + "/grant.json") or {}).get("gpus")
-            self._start(name, bundle, self._slots.take(name, claim(bundle), grant))
+            self._start(name, bundle, claim(bundle), self._granted(folder))
         else:
             self._hold(name, bundle)
 
+    def _granted(self, folder: str) -> Optional[List[str]]:
+        found = read_json(folder + "/grant.json")
+        return found["gpus"] if found is not None else None if self._slots.gpus is None else []
+
     def _hold(self, name: str, bundle: Bundle) -> None:
         """Queue a task when those it depends on have ended as it wants."""
-        found = verdict(self._root, bundle)
+        found = self._held.verdict(bundle)
         if self._is_cancelled(name):
             self._end(name, bundle, "cancelled", "cancelled before it started")
         elif found is None:
             self._known[name] = None
-            self._held[name] = bundle
+            self._held.add(name, bundle)
+            self._board.change(waiting=True)
         elif found[0]:
             self._queue(name, bundle)
         else:
             self._end(name, bundle, "failed", found[1])
 
     def _look_at_held(self) -> None:
-        held, self._held = self._held, {}
-        for name, bundle in held.items():
-            self._hold(name, bundle)
+        for name in self._held.some():
+            if self._is_cancelled(name) or self._held.verdict(self._held.bundle(name)) is not None:
+                self._hold(name, self._held.remove(name))
 
     def _queue(self, name: str, bundle: Bundle) -> None:
         wanted = claim(bundle)
@@ -173,21 +190,22 @@ class Server:
         if why:
             self._end(name, bundle, "failed", why)
             return
-        if not self._waiting and self._slots.fits(wanted) and not self._is_cancelled(name):
-            self._launch(name, bundle, wanted)
-            return
-        waiting = Waiting(-bundle.priority, bundle.created_at, name, wanted)
+        waiting = self._line.add(-bundle.priority, bundle.created_at, name, bundle.task_id, wanted)
         self._known[name] = waiting
         if len(self._bundles) < _KEPT_BUNDLES:
             self._bundles[name] = bundle
-        bisect.insort(self._waiting, waiting)
         self._cancel_waiting(name)
+        if len(self._line) == 1 and not self._scanning:
+            self._fill()
+        if len(self._line):
+            self._board.change(waiting=True)
 
     def _cancel_waiting(self, name: str) -> bool:
         waiting = self._known.get(name)
         if waiting is None or not self._is_cancelled(name):
             return False
-        self._waiting.remove(waiting)
+        self._line.remove(waiting)
+        self._board.change(waiting=len(self._line) > 0)
         self._end(name, self._bundle(name), "cancelled", "cancelled before it started")
         return True
 
@@ -205,24 +223,37 @@ class Server:
 
     def _fill(self) -> None:
         """Start what there is room for."""
-        while True:
-            chosen = startable(self._waiting, self._slots)
+        while len(self._line):
+            chosen = self._line.next(self._slots)
             if chosen is None:
+                if self._slots.others and any(head.wanted.gpus for head in self._line.heads()):
+                    self._look.again()
+                return
+            if chosen.wanted.gpus and self._slots.gpus and self._look.is_due:
+                self._look.start()
                 return
             if not self._cancel_waiting(chosen.task):
-                self._waiting.remove(chosen)
-                self._launch(chosen.task, self._bundle(chosen.task), chosen.wanted)
+                gpus = None if self._slots.gpus is None else self._line.gpus_for(chosen, self._slots)
+                self._line.remove(chosen)
+                self._board.change(waiting=len(self._line) > 0)
+                self._launch(chosen.task, self._bundle(chosen.task), chosen.wanted, gpus)
 
-    def _launch(self, name: str, bundle: Optional[Bundle], wanted: Claim) -> None:
+    def _see_gpus(self, others: Mapping[str, str]) -> None:
+        """Take in who else uses which GPU."""
+        if others != self._slots.others:
+            self._board.change(waiting=len(self._line) > 0)
+        self._slots.others = others
+
+    def _launch(self, name: str, bundle: Optional[Bundle], wanted: Claim, gpus: Optional[List[str]]) -> None:
         if bundle is None:
             self._end(name, None, "failed", "bundle.json can no longer be read: submit the task again")
             return
-        gpus = self._slots.take(name, wanted)
         if gpus:
             write_json("%s/%s/grant.json" % (self._tasks, name), {"gpus": gpus})
-        self._start(name, bundle, gpus)
+        self._start(name, bundle, wanted, gpus)
 
-    def _start(self, name: str, bundle: Bundle, gpus: Optional[List[str]]) -> None:
+    def _start(self, name: str, bundle: Bundle, wanted: Claim, gpus: Optional[List[str]]) -> None:
+        self._slots.take(name, bundle.task_id, wanted, gpus)
         folder = "%s/%s" % (self._tasks, name)
         task = Task(self._node, folder, bundle, range(bundle.num_instances), gpus, self._on_final)
         self._running[name] = task
@@ -256,8 +287,9 @@ class Server:
             self._node.loop.after(_TICK, lambda: self._retire(name, doc))
             return
         self._known.pop(name, None)
-        if self._held:
-            self._node.loop.after(0.0, self._look_at_held)
+        for held in self._held.of(name):
+            self._node.loop.after(0.0, functools.partial(self._look_at, held))
+        self._board.change(waiting=len(self._line) + len(self._held) > 0)
         last = doc["attempts"][-1]["number"] if doc.get("attempts") else 0
         self._events.add(name, last, "-", doc["state"])
 
@@ -268,6 +300,15 @@ class Server:
             os.makedirs(above, 0o700, exist_ok=True)
             self._made.add(above)
         os.rename("%s/%s" % (self._tasks, name), target)
+
+    def _entries(self) -> Iterator[Entry]:
+        """What waits, in order, and then what waits for other tasks."""
+        for waiting, place, why in self._line.reasons(self._slots):
+            if why:
+                yield Entry(waiting.task, waiting.task_id, place, -waiting.precedence, told(waiting.wanted), why)
+        for name, bundle in self._held.items():
+            why = self._held.reason(bundle)
+            yield Entry(name, bundle.task_id, 0, bundle.priority, told(claim(bundle)), why)
 
     def _say(self, task: Task, rank: Optional[Rank], what: str) -> None:
         self._events.add(task.name, task.attempt, "-" if rank is None else str(rank.number), what)

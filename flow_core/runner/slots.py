@@ -1,48 +1,43 @@
-"""How much of this machine is free, and which waiting task is next."""
+"""How much of this machine is free, and who has the rest."""
 
 import os
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Collection, Dict, List, Mapping, NamedTuple, Optional
 
-from .bundle import Bundle
+from .claims import Claim, Gpu, suits
 from .record import Doc, read_json
+from .sizes import size
 
 _PER_CORE = 4  # tasks without a claim; most of them wait for something else than a core
+_NO_LIMIT = 1 << 62
+_ROUNDING = 1e-9  # shares of a core are no exact numbers
+NOTHING = Claim(0, 0, 0.0, 0)
 
 
-class Claim(NamedTuple):
-    """What one task takes of a machine, all its ranks together."""
+class User(NamedTuple):
+    """A task that runs: what people call it, what it takes, the ids of its GPUs."""
 
-    slots: int
-    cpus: float
-    memory: int
-    gpus: int
-
-
-def claim(bundle: Bundle) -> Claim:
-    """What a task takes; one that claims nothing takes a slot per rank."""
-    limits, ranks = bundle.limits, bundle.num_instances
-    unclaimed = limits.cpus is None and limits.memory is None and not limits.gpu_count
-    return Claim(
-        ranks if unclaimed else 0,
-        (limits.cpus or 0.0) * ranks,
-        (limits.memory or 0) * ranks,
-        limits.gpu_count * ranks,
-    )
+    task_id: str
+    wanted: Claim
+    gpus: List[str]
 
 
 class Slots:
     """The machine as ``machine.json`` tells it, less what runs.
 
-    Keys: ``cpus`` (cores), ``memory`` (bytes), ``gpus`` (``[{"id", "name"}]``), ``max_tasks`` (4 per core);
-    without ``gpus`` none are handed out and none are hidden.
+    Keys: ``cpus`` (cores), ``memory`` (bytes), ``gpus`` (``[{"id", "name", "memory"}]``), ``max_tasks`` (of all
+    tasks; without it only those that claim nothing are limited, to 4 per core). Without ``gpus`` none are handed out
+    and none are hidden. ``others`` tells what uses GPUs without being a task of this queue: id -> who.
     """
 
     def __init__(self, root: str) -> None:
         self._path = root + "/machine.json"
-        self._used: Dict[str, Tuple[Claim, List[str]]] = {}
+        self.users: Dict[str, User] = {}
+        self.others: Mapping[str, str] = {}
         self._read_at = -1
         self._cores = os.cpu_count() or 1
-        self._machine: Doc = {}
+        self._used = list(NOTHING.amounts)
+        self.gpus: Optional[List[Gpu]] = None
+        self.total = NOTHING
         self.refresh()
 
     def refresh(self) -> None:
@@ -52,77 +47,97 @@ class Slots:
         except OSError:
             changed = 0
         if changed != self._read_at:
-            self._read_at, self._machine = changed, read_json(self._path) or {}
+            self._read_at = changed
+            self._read(read_json(self._path) or {})
+
+    def _read(self, machine: Doc) -> None:
+        found = machine.get("gpus")
+        self.gpus = None if found is None else [_gpu(doc) for doc in found]
+        most = machine.get("max_tasks")
+        self.total = Claim(
+            int(most or _NO_LIMIT),
+            int(most or _PER_CORE * self._cores),
+            float(machine.get("cpus") or self._cores),
+            int(machine.get("memory") or _NO_LIMIT),
+            len(self.gpus or ()),
+        )
 
     @property
-    def gpus(self) -> Optional[List[str]]:
-        """The ids of this machine's GPUs; None where they are not ours to hand out."""
-        found = self._machine.get("gpus")
-        return None if found is None else [str(gpu["id"]) for gpu in found]
-
-    def _total(self) -> Claim:
-        cores = self._cores
-        gpus = self.gpus
-        return Claim(
-            int(self._machine.get("max_tasks") or _PER_CORE * cores),
-            float(self._machine.get("cpus") or cores),
-            int(self._machine.get("memory") or 1 << 62),
-            1 << 30 if gpus is None else len(gpus),
-        )
+    def limits_all(self) -> bool:
+        """Whether ``max_tasks`` was said: then it is for all tasks."""
+        return self.total.tasks < _NO_LIMIT
 
     def impossible(self, wanted: Claim) -> Optional[str]:
         """Why this machine can never run it; None where it can."""
-        total = self._total()
-        if wanted.gpus > total.gpus:
-            return "it needs %d GPUs and this machine has %d: ask for fewer" % (wanted.gpus, total.gpus)
-        if wanted.cpus > total.cpus:
-            return "it needs %g cores and this machine has %g: lower cpus" % (wanted.cpus, total.cpus)
-        if wanted.memory > total.memory:
-            return "it needs %d bytes of memory and this machine has %d: lower memory" % (
-                wanted.memory,
-                total.memory,
-            )
+        if self.gpus is not None and wanted.gpus > len(self.suiting(wanted)):
+            there = len(self.suiting(wanted))
+            return "it needs %d %s and this machine has %d: ask for fewer" % (wanted.gpus, gpu_words(wanted), there)
+        if wanted.cpus > self.total.cpus:
+            return "it needs %g cores and this machine has %g: lower cpus" % (wanted.cpus, self.total.cpus)
+        if wanted.memory > self.total.memory:
+            there_is = size(self.total.memory)
+            return "it needs %s of memory and this machine has %s: lower memory" % (size(wanted.memory), there_is)
         return None
+
+    def is_oversize(self, wanted: Claim) -> bool:
+        """Whether it has more ranks than there are slots: then it runs alone."""
+        return wanted.slots > self.total.slots
+
+    def free(self, at: int) -> float:
+        """How much is left of the amount with that place in AMOUNTS."""
+        return self.total.amounts[at] - self._used[at]
+
+    def lacks(self, wanted: Claim) -> List[int]:
+        """The amounts, by their place in AMOUNTS, of which too little is free."""
+        return [at for at, want in enumerate(wanted.amounts) if want and want > self.free(at) + _ROUNDING]
+
+    def suiting(self, wanted: Claim) -> List[str]:
+        """The GPUs that would do, free or not."""
+        return [gpu.id for gpu in self.gpus or () if suits(gpu, wanted)] if wanted.gpus else []
+
+    def free_gpus(self, wanted: Claim) -> List[str]:
+        """The GPUs that would do and that nobody uses."""
+        busy = self.busy_gpus()
+        return [gpu for gpu in self.suiting(wanted) if gpu not in busy and gpu not in self.others]
+
+    def busy_gpus(self) -> Dict[str, str]:
+        """GPU -> the task that has it."""
+        return {gpu: user.task_id for user in self.users.values() for gpu in user.gpus}
 
     def fits(self, wanted: Claim) -> bool:
         """Whether it could start now. More ranks than there are slots fit when nothing else runs."""
-        if not self._used:
-            return True
-        total, used = self._total(), [claim for claim, _ in self._used.values()]
-        return all(
-            want <= whole - sum(claim[at] for claim in used)
-            for at, (want, whole) in enumerate(zip(wanted, total))
-            if want
-        )
+        if self.gpus is not None and wanted.gpus and len(self.free_gpus(wanted)) < wanted.gpus:
+            return False
+        return not self.users or not self.lacks(wanted)
 
-    def take(self, task: str, wanted: Claim, gpus: Optional[List[str]] = None) -> Optional[List[str]]:
-        """Note that a task runs; the GPUs it got (``gpus``: those it has already), None where they are not ours."""
-        if self.gpus is None:
-            self._used[task] = (wanted, [])
-            return None
-        busy = {gpu for _, taken in self._used.values() for gpu in taken}
-        free = [gpu for gpu in self.gpus if gpu not in busy]
-        given = free[: wanted.gpus] if gpus is None else gpus
-        self._used[task] = (wanted, given)
-        return given
+    def choose(self, wanted: Claim, spare: Collection[str] = ()) -> List[str]:
+        """The free GPUs to give to it, where possible none of those in ``spare``."""
+        return sorted(self.free_gpus(wanted), key=lambda gpu: gpu in spare)[: wanted.gpus]
+
+    def take(self, task: str, task_id: str, wanted: Claim, gpus: Optional[List[str]]) -> None:
+        """Note that a task runs with these GPUs."""
+        self.give_back(task)
+        self.users[task] = User(task_id, wanted, gpus or [])
+        self._add(wanted, 1)
 
     def give_back(self, task: str) -> None:
         """Note that a task has ended."""
-        self._used.pop(task, None)
+        user = self.users.pop(task, None)
+        if user is not None:
+            self._add(user.wanted, -1)
+
+    def _add(self, wanted: Claim, sign: int) -> None:
+        self._used = [used + sign * want for used, want in zip(self._used, wanted.amounts)]
+        if not self.users:  # so that rounding never adds up
+            self._used = list(NOTHING.amounts)
 
 
-class Waiting(NamedTuple):
-    """A task that waits; the least one is next: higher priority, then age."""
-
-    precedence: int
-    created_at: float
-    task: str
-    wanted: Claim
+def gpu_words(wanted: Claim) -> str:
+    """What kind of GPUs it asks for, in words."""
+    kind = "%s GPU" % wanted.gpu_kind if wanted.gpu_kind else "GPU"
+    memory = " with %s" % size(wanted.gpu_memory) if wanted.gpu_memory else ""
+    return "%s%s%s" % (kind, "" if wanted.gpus == 1 else "s", memory)
 
 
-def startable(waiting: List[Waiting], slots: Slots) -> Optional[Waiting]:
-    """The task to start now, of a sorted list; None while there is no room. The policy is here and nowhere else.
-
-    Strictly in order: a task that finds no room holds back those behind it, so that a large one starts at all.
-    """
-    return waiting[0] if waiting and slots.fits(waiting[0].wanted) else None
+def _gpu(doc: Doc) -> Gpu:
+    return Gpu(str(doc["id"]), str(doc.get("name") or ""), int(doc.get("memory") or 0))

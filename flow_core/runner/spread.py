@@ -40,9 +40,7 @@ def spread(argv: List[str]) -> int:
 def _start(command: List[str], local: int, count: int) -> int:
     rank, nodes = int(os.environ["FLOW_NODE_RANK"]), int(os.environ["FLOW_NUM_NODES"])
     env = dict(os.environ, **process_ranks(rank, nodes, count, local))
-    return os.posix_spawnp(
-        command[0], command, env, setsigmask=[], setsigdef=[signal.SIGPIPE, signal.SIGXFSZ]
-    )
+    return os.posix_spawnp(command[0], command, env, setsigmask=[], setsigdef=[signal.SIGPIPE, signal.SIGXFSZ])
 
 
 def _first_failure(live: Set[int]) -> int:

@@ -5,7 +5,7 @@ import shutil
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-from . import containers, control, outcome, places
+from . import cgroup, containers, control, outcome, places
 from .beside import start_dir
 from .bundle import Bundle, BundleError
 from .environment import environment, remove_secrets
@@ -80,6 +80,8 @@ class Task:
         if rank.end is not None or self.final is not None:
             return
         self._node.owners[rank] = self
+        if not new and self._is_limited:
+            rank.group = cgroup.find(rank.folder)
         if not new and self._node.witness.adopt(rank):
             self._attend(rank)
             return
@@ -103,11 +105,20 @@ class Task:
         cwd = start_dir(self.folder, self.bundle)
         if self.bundle.health is not None:
             mark(rank, False)
-        if self._node.witness.start(rank, self._argv(), env, cwd):
+        if self._node.witness.start(rank, self._inside(rank, self._argv()), env, cwd):
             self._node.say(self, rank, "started")
             self._attend(rank)
         else:
             self._node.loop.after(0.05, lambda: self._start(rank))
+
+    @property
+    def _is_limited(self) -> bool:
+        return self.bundle.limits.memory is not None or self.bundle.limits.cpus is not None
+
+    def _inside(self, rank: Rank, argv: List[str]) -> List[str]:
+        if self._is_limited:
+            rank.group = cgroup.make(rank.folder, self.bundle.limits.memory, self.bundle.limits.cpus)
+        return rank.group.inside(argv) if rank.group is not None else argv
 
     def _argv(self) -> List[str]:
         argv = self.bundle.argv

@@ -80,7 +80,7 @@ def _spawn(folder: str, file: int, argv: List[str], env: Dict[str, str], cwd: st
     try:
         return os.posix_spawn(
             shell_argv[0],
-            [name, *shell_argv[1:], "-c", _LINE, "flow", *argv],
+            [name, *shell_argv[1:], "-c", _LINE, "sh", *argv],
             env,
             file_actions=actions,
             setsid=True,

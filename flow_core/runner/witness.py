@@ -26,9 +26,7 @@ _PATIENCE = 0.2  # seconds in which the exit code of a reaped command may still 
 class Witness:
     """Answers for ranks: ``on_end`` is called once when one has ended, ``on_never_ran`` when it must start again."""
 
-    def __init__(
-        self, loop: Loop, on_end: Callable[[Rank], None], on_never_ran: Callable[[Rank], None]
-    ) -> None:
+    def __init__(self, loop: Loop, on_end: Callable[[Rank], None], on_never_ran: Callable[[Rank], None]) -> None:
         self._loop, self._on_end, self._on_never_ran = loop, on_end, on_never_ran
         self._subreaper = process.become_subreaper()
         self._watchers: Dict[int, Rank] = {}
@@ -278,7 +276,7 @@ class Witness:
     def _ended(self, rank: Rank, found: Exit) -> None:
         if rank.end is not None:
             return
-        rank.end = self._with_signal(rank, found)
+        rank.end = self._with_memory(rank, self._with_signal(rank, found))
         if rank.task is not None:
             self._commands.pop(rank.task[0], None)
         if rank.pidfd is not None:
@@ -286,6 +284,14 @@ class Witness:
             os.close(rank.pidfd)
             rank.pidfd = None
         self._on_end(rank)
+
+    def _with_memory(self, rank: Rank, found: Exit) -> Exit:
+        """Tell a command that ran out of the memory it claimed from one that was killed by somebody."""
+        limit = rank.group.ran_out() if rank.group is not None and found.code else None
+        if limit is None or found.ran_out is not None:
+            return found
+        rank.append("o %d\ne %.6f" % (limit, found.ended_at or time.time()))
+        return rank.record()
 
     def _with_signal(self, rank: Rank, found: Exit) -> Exit:
         """Where the kernel still knows it, tell a command that was killed from one that exited with 128 + N."""

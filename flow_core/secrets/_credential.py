@@ -142,9 +142,7 @@ def _from_command(argv: Sequence[str]) -> tuple[str, str]:
 
     shown = " ".join(argv)
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own command, without a shell
-            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_COMMAND_SECONDS
-        )
+        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_COMMAND_SECONDS)
     except (OSError, ValueError, IndexError) as error:
         return "", f"the command `{shown}` does not start ({getattr(error, 'strerror', None) or error})"
     except subprocess.TimeoutExpired:

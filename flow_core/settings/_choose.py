@@ -16,7 +16,7 @@ def choose(settings: Settings, requested: str | None, config_provider: str | Non
     """
     for name, asker in (
         (requested, "requested"),
-        (config_provider, "the task"),
+        (config_provider, "--provider or the task"),
         (settings.default, settings.origin("default")),
     ):
         if name:
@@ -25,7 +25,9 @@ def choose(settings: Settings, requested: str | None, config_provider: str | Non
     if len(candidates) == 1:
         return _named(settings, candidates[0], "", installed)
     if not candidates:
-        raise ConfigError("no provider is installed", "install the package of one with pip")
+        off = [name for name in ("FLOW_NO_PLUGINS", "FLOW_DISABLE_PLUGINS") if settings.environ.get(name)]
+        hint = f"{' and '.join(off)} may hide it: unset it" if off else "install the package of one with pip"
+        raise ConfigError("no provider is installed", hint)
     listed = ", ".join(candidates)
     raise ConfigError(
         f"which provider? there are {listed}",

@@ -39,6 +39,7 @@ _PROFILE_KEYS = {
 @attrs.frozen
 class _PluginPolicy:
     allow: tuple[str, ...] | None = None
+    require: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -120,6 +121,7 @@ class _Checked:
             profiles=MappingProxyType(self._profiles_found),
             result_stores=MappingProxyType(self._stores),
             allowed_plugins=self._top.policy.plugins.allow,
+            required_plugins=self._top.policy.plugins.require,
             core=self._core,
             paths=places,
             values=self._values,

@@ -86,12 +86,16 @@ class Profile:
 
 @attrs.frozen
 class Settings:
-    """All layers in one. ``allowed_plugins`` are the distribution patterns a policy allows, None when it allows all."""
+    """All layers in one. ``allowed_plugins`` are the distribution patterns a policy allows, None when it allows all.
+
+    ``required_plugins`` are the distributions without whose host plugins no task is submitted.
+    """
 
     default: str | None
     profiles: Mapping[str, Profile]
     result_stores: Mapping[str, Profile]
     allowed_plugins: tuple[str, ...] | None
+    required_plugins: tuple[str, ...]
     core: CoreSettings
     paths: Paths
     _values: Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flow_core.spec._canonical import fingerprint, from_mapping, to_mapping
-    from flow_core.spec._files import load_mapping, read_file
+    from flow_core.spec._files import is_task_file, load_mapping, read_file
     from flow_core.spec._flags import Flag, flags, read_flags
     from flow_core.spec._merge import merge
     from flow_core.spec._name import default_name
@@ -26,6 +26,7 @@ _HOMES = {
     "fingerprint": "_canonical",
     "flags": "_flags",
     "from_mapping": "_canonical",
+    "is_task_file": "_files",
     "json_schema": "_schema",
     "load_mapping": "_files",
     "locate": "_report",
@@ -43,6 +44,7 @@ __all__ = [
     "fingerprint",
     "flags",
     "from_mapping",
+    "is_task_file",
     "json_schema",
     "load_mapping",
     "locate",

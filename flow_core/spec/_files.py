@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from flow_core.types import Problem, TaskConfig
+
+SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def read_file(path: Path, *, providers: Collection[str] = ()) -> TaskConfig:
@@ -44,3 +47,8 @@ def load_mapping(path: Path, *, problems: list[Problem] | None = None) -> tuple[
     elif document.problems:
         raise config_error(document.problems, document.file)
     return document.data, document.positions
+
+
+def is_task_file(word: str) -> bool:
+    """Say whether ``word`` names a task file that is there, rather than a command."""
+    return word.endswith(SUFFIXES) and os.path.isfile(word)  # a long command is no path at all

@@ -42,6 +42,7 @@ _SETTING_UP = frozenset(
         "while",
     }
 )
+_LOOKED_AT = 4096  # characters: splitting words takes time that grows with their length squared
 
 
 def default_name(command: str | Sequence[str] | None) -> str:
@@ -57,7 +58,7 @@ def default_name(command: str | Sequence[str] | None) -> str:
 
 def _steps(command: str) -> list[list[str]]:
     parts = [""]
-    for token in _TOKENS.findall(command):
+    for token in _TOKENS.findall(command[:_LOOKED_AT]):
         if token[0] in _SEPARATORS:
             parts.append("")
         else:

@@ -16,7 +16,7 @@ _GB = 10**9
 
 MOUNT_PATTERN = r"^.+:/[^/].*$"
 VOLUME_PATTERN = r"^[^:]+(:/[^:]*(:[^:]+)?)?$"
-SECRET_PATTERN = r"^[^=]+(=.+)?$"  # noqa: S105 - how a name is written
+SECRET_PATTERN = r"^[^=]+(=.+)?$"
 PORT_PATTERN = r"^([^=]+=)?[0-9]+$"
 
 

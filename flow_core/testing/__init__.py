@@ -71,12 +71,20 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    import pytest
-
-    pytest.register_assert_rewrite(*(f"{__name__}.{home}" for home in {*_HOMES.values(), *_PARTS} - {"_bench"}))
+    _explain_assertions()
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _explain_assertions() -> None:
+    """Have pytest show what was compared in a scenario that fails; for modules that are not imported yet."""
+    import sys
+
+    import pytest
+
+    modules = {f"{__name__}.{home}" for home in (*_HOMES.values(), *_PARTS)}
+    pytest.register_assert_rewrite(*sorted(modules - set(sys.modules)))
 
 
 _PARTS = ("_cancelling", "_ending", "_ranks", "_submitting", "_surroundings")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from flow_core.client import Flow, Task
 from flow_core.errors import FlowError
 from flow_core.types import LIVE_STATES, LogChunk, Submission, TaskRef, TaskReport, new_request_id, parse_ref
+from flow_core.waiting import bounded
 
 if TYPE_CHECKING:
     from flow_core.faces import Provider
@@ -70,7 +71,7 @@ class Bench:
     def output(self, task: Task, stream: str = "", rank: int = 0, attempt: int | None = None) -> bytes:
         """Return the bytes that a task wrote, of one stream of one rank."""
         wanted = stream or self.stdout
-        chunks = [c for c in task.logs() if (c.rank, c.stream) == (rank, wanted)]
+        chunks = [c for c in self.collected(task.logs()) if (c.rank, c.stream) == (rank, wanted)]
         return b"".join(c.data for c in chunks if attempt in (None, c.attempt))
 
     def started(self, task: Task, word: bytes = b"up\n", rank: int = 0) -> Task:
@@ -82,6 +83,14 @@ class Bench:
                 if word in seen:
                     return task
         raise AssertionError(f"the task never wrote {word!r}, only {seen!r}; it is {task.status} ({task.reason})")
+
+    def followed(self, task: Task) -> list[LogChunk]:
+        """Follow a task's log to its end; fails when that does not come."""
+        return self.collected(task.logs(follow=True))
+
+    def collected(self, chunks: Iterator[LogChunk]) -> list[LogChunk]:
+        """Read a stream to its end, in a thread, since one that never ends must fail and not hang."""
+        return bounded(lambda: list(chunks), self.patience, "the stream of the log")
 
     def ref(self, task: Task) -> TaskRef:
         """Return the provider's reference of a task."""
@@ -141,7 +150,9 @@ class Bench:
     def spawn(self, action: str, **arguments: Any) -> subprocess.Popen[bytes]:
         """Begin something in a new process."""
         argv = [sys.executable, "-m", "flow_core.testing._child", action, json.dumps(arguments)]
-        return subprocess.Popen(argv, cwd=self.work, env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603
+        return subprocess.Popen(
+            argv, cwd=self.work, env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
     def answer(self, child: subprocess.Popen[bytes]) -> Any:
         """Wait for a process of :meth:`spawn` and return what it answered."""

@@ -1,4 +1,4 @@
-"""What the kit does in another process: ``python -m flow_core.testing._child ACTION JSON`` prints JSON as its last line."""
+"""What the kit does in another process; ``python -m flow_core.testing._child ACTION JSON`` prints JSON at its end."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def die_after_yes(flow: Flow, command: str) -> None:
 def die_before_call(flow: Flow, command: str) -> None:
     """Submit, and be killed before the provider is called."""
     provider = flow.provider()
-    provider.submit = lambda submission: _die()  # type: ignore[method-assign,misc]
+    provider.submit = _die  # type: ignore[method-assign]
     flow.submit(command)
 
 
 def _kill_at(flow: Flow, moment: str) -> None:
-    setattr(flow.session.journal, moment, lambda *_args, **_more: _die())
+    setattr(flow.session.journal, moment, _die)
 
 
-def _die() -> Any:
+def _die(*_arguments: object, **_more: object) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -25,14 +25,16 @@ class Contract:
     ``provider``, ``result_store``, ``frontend``, ``secret_store`` or ``host_plugin`` names the installed plugin (its
     entry point) or is its class. ``settings`` are the profile's; ``{home}`` in a text is the test's own folder.
     ``known_limits`` maps the number of a scenario to the reason why the plugin cannot keep it: it must fail, and the
-    run fails when it passes. ``patience`` is how long a task may take, in seconds.
+    run fails when it passes. ``patience`` is how long a task may take, ``linger`` how long a provider's helpers may
+    live on after its last one, in seconds.
     """
 
-    kind: ClassVar[str]
+    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset()
     settings: ClassVar[Mapping[str, object]] = {}
     known_limits: ClassVar[Mapping[str, str]] = {}
     patience: ClassVar[float] = 30.0
+    linger: ClassVar[float] = 10.0
     ground: ClassVar[Ground]
 
     def __init_subclass__(cls, **more: Any) -> None:
@@ -66,13 +68,13 @@ class Contract:
     @classmethod
     def teardown_class(cls) -> None:
         """Fail when the plugin left processes behind (scenario P60)."""
-        left = cls.ground.leave()
+        left = cls.ground.leave(cls.linger)
         if left:
             pytest.fail("left behind after the last test (P60): " + "; ".join(map(str, left)), pytrace=False)
 
     @pytest.fixture
     def home(self, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A Flow home of this test's own; this process and those it starts use it, and see a class that was handed in."""
+        """A Flow home of this test's own, for this process and those it starts; they see a class that was handed in."""
         if self.subject() is None:
             pytest.skip("no plugin is named")
         home = self.ground.home()
@@ -86,10 +88,11 @@ class Contract:
     @pytest.fixture
     def profile(self, home: Path) -> Mapping[str, object]:
         """The settings of the plugin for this test; overridden where something has to be started for them."""
-        return filled(self.settings, home)
+        settings: Mapping[str, object] = filled(self.settings, home)
+        return settings
 
     @pytest.fixture
-    def plugin(self, home: Path) -> Plugin:
+    def plugin(self, home: Path) -> Plugin:  # noqa: ARG002 - it makes a class that was handed in visible
         """The installed plugin, not imported."""
         return Catalog({}).plugin(self.kind, self.plugin_name())
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import attrs
 
-LINGER = 10.0  # seconds that helpers of a provider may live on after its last task
 _PROC = Path("/proc")
 
 
@@ -74,16 +73,16 @@ class Ground:
         entry = f"[{group}]\n{name} = {cls.__module__}:{cls.__qualname__}\n"
         (info / "entry_points.txt").write_text(entry, encoding="utf-8")
 
-    def leave(self) -> list[Process]:
-        """Remove everything; return (and end) the processes that were still there after :data:`LINGER` seconds."""
-        left = list(self._left()) if sees_processes() else []
+    def leave(self, linger: float) -> list[Process]:
+        """Remove everything; return (and end) the processes that were still there after ``linger`` seconds."""
+        left = list(self._left(linger)) if sees_processes() else []
         for process in left:
             _kill(process.pid)
         shutil.rmtree(self.path, ignore_errors=True)
         return left
 
-    def _left(self) -> Iterator[Process]:
-        deadline = time.monotonic() + LINGER
+    def _left(self, linger: float) -> Iterator[Process]:
+        deadline = time.monotonic() + linger
         while (found := processes(str(self.path))) and time.monotonic() < deadline:
             time.sleep(0.05)
         yield from found

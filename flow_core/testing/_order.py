@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from flow_core.client._submit import find_secrets, make_submission
+from flow_core.client._needs import find_secrets
+from flow_core.client._submit import make_submission
 from flow_core.types import Submission
 
 if TYPE_CHECKING:
@@ -17,6 +18,6 @@ def order(flow: Flow, request_id: str, command: str, **fields: Any) -> Submissio
     """Return the submission of a command under ``request_id``; its task id follows from that."""
     plan = flow.plan(flow.config(command, **fields))
     task_id = "t" + request_id[5:21]
-    made = make_submission(flow.session, plan, task_id, find_secrets(flow.session, plan))
+    made = make_submission(flow.session, plan, task_id, find_secrets(flow.session, plan.config))
     document = {**made.bundle.document, "request_id": request_id}
     return attrs.evolve(made, request_id=request_id, bundle=attrs.evolve(made.bundle, document=document))

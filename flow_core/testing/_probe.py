@@ -30,7 +30,7 @@ _ACTS = (
 
 @attrs.frozen
 class Probe:
-    """``acts`` on the world outside (files written, sockets, processes), ``changes`` of the process, ``seconds`` it took."""
+    """``acts`` on the world outside (files written, sockets, processes), ``changes`` of the process, ``seconds``."""
 
     acts: list[str]
     changes: list[str]
@@ -41,8 +41,11 @@ class Probe:
         """Return what ``stage`` (import, open, use) of a plugin does."""
         from flow_core.testing._bench import child_environment
 
-        argv = [sys.executable, "-B", "-m", "flow_core.testing._probe", kind, name, stage, json.dumps(dict(settings or {}))]
-        done = subprocess.run(argv, cwd=bench.work, env=child_environment(), capture_output=True, timeout=60, check=False)  # noqa: S603
+        words = (kind, name, stage, json.dumps(dict(settings or {})))
+        argv = [sys.executable, "-B", "-m", "flow_core.testing._probe", *words]
+        done = subprocess.run(
+            argv, cwd=bench.work, env=child_environment(), capture_output=True, timeout=60, check=False
+        )
         assert done.returncode == 0, f"{stage} of the plugin failed in a process of its own:\n{done.stderr.decode()}"
         return cls(**json.loads(done.stdout.decode().strip().rpartition("\n")[2]))
 
@@ -57,8 +60,9 @@ def main(kind: str, name: str, stage: str, settings: Mapping[str, object]) -> No
     from flow_core.plugins import Catalog
 
     plugin = Catalog({}).plugin(kind, name)
-    begin, acts, watching = _BEGIN[stage], [], [False]
-    begin(plugin, settings)
+    acts: list[str] = []
+    watching = [False]
+    _BEGIN[stage](plugin, settings)
     sys.addaudithook(lambda event, details: _note(acts, event, details) if watching[0] else None)
     before, started, watching[0] = _state(logging), time.perf_counter(), True
     _STAGES[stage](plugin, settings)
@@ -103,7 +107,7 @@ def _open_before(plugin: Plugin, settings: Mapping[str, object]) -> None:
 
 
 _STAGES = {"import": _load, "open": _open, "use": _use}
-_BEGIN = {"import": _nothing, "open": _open_before, "use": _use}
+_BEGIN = {"import": _nothing, "open": _open_before, "use": _nothing}
 
 
 def _note(acts: list[str], event: str, details: tuple[Any, ...]) -> None:
@@ -128,7 +132,7 @@ def _state(logging: Any) -> dict[str, Any]:
         "working directory": os.getcwd(),
         "umask": umask,
         "environment": dict(os.environ),
-        "signal handlers": {s.name: repr(signal.getsignal(s)) for s in signal.valid_signals() if isinstance(s, signal.Signals)},
+        "signal handlers": {number: repr(signal.getsignal(number)) for number in sorted(signal.valid_signals())},
         "threads": sorted(thread.name for thread in threading.enumerate()),
         "child processes": sorted(_children()),
         "root logger": [repr(logging.getLogger().handlers), logging.getLogger().level],

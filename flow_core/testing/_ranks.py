@@ -30,18 +30,20 @@ class Ranks(Contract):
         task = bench.run(_SHOW, num_instances=2)
         assert task.status == "succeeded", task.reason
         said = [bench.output(task, rank=rank).decode().splitlines() for rank in (0, 1)]
-        assert [lines[0].split() for lines in said] == [["0", "0", "0", "0", "2", "2", "2"], ["1", "1", "1", "0", "2", "2", "2"]]
+        assert [lines[0] for lines in said] == ["0 0 0 0 2 2 2", "1 1 1 0 2 2 2"]
         assert said[0][1] == said[1][1]
         assert [lines[2] for lines in said] == ["2", "2"]
 
     def test_p42_every_node_is_reported(self, bench: Bench) -> None:
         self.need_fact(bench, "multi_node")
         task = bench.run("true", num_instances=2)
-        assert [(n.rank, n.state, n.exit_code) for n in task.attempts[-1].nodes] == [(0, "succeeded", 0), (1, "succeeded", 0)]
+        found = [(node.rank, node.state, node.exit_code) for node in task.attempts[-1].nodes]
+        assert found == [(0, "succeeded", 0), (1, "succeeded", 0)]
 
     def test_p43_a_failing_rank_stops_the_others_and_its_code_is_the_tasks(self, bench: Bench) -> None:
         self.need_fact(bench, "multi_node")
-        task = bench.run('if [ "$FLOW_NODE_RANK" = 1 ]; then exit 9; fi; sleep 60; echo never', num_instances=2, grace=1.0)
+        command = 'if [ "$FLOW_NODE_RANK" = 1 ]; then exit 9; fi; sleep 60; echo never'
+        task = bench.run(command, num_instances=2, grace=1.0)
         assert (task.status, task.exit_code) == ("failed", 9)
         assert bench.output(task, rank=0) == b""
 

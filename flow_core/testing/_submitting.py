@@ -31,7 +31,7 @@ class Submitting(Contract):
         assert facts.max_nodes is None or facts.max_nodes >= (2 if facts.multi_node else 1)
 
     def test_p02_submit_returns_before_the_task_ends(self, bench: Bench) -> None:
-        task = bench.submit("sleep 60")
+        task = bench.submit(f"sleep {self.patience / 2}")
         state = task.status
         task.cancel(0)
         assert state in ("pending", "provisioning", "running")
@@ -141,6 +141,7 @@ class Submitting(Contract):
 
     @pytest.mark.parametrize("name", STRANGE)
     def test_p16_a_strange_reference_is_an_unknown_one(self, bench: Bench, name: str) -> None:
+        bench.run("true")
         ref = TaskRef(name)
         assert bench.provider.status([ref]) == {}
         assert bench.provider.find([name], 0.0) == {}

@@ -13,10 +13,10 @@ import pytest
 from flow_core.secrets import Secret, set_
 from flow_core.testing._bench import Bench
 from flow_core.testing._contract import Contract
-from flow_core.testing._ground import LINGER, processes
+from flow_core.testing._ground import processes
 from flow_core.types import OfferRequest, TaskRef, new_request_id
 
-_AWKWARD = {"QUOTES": "it's \"two\" $HOME `id`", "EMPTY": "", "LINES": "a\nb\n", "WIDE": "ü€😀", "EQUALS": "a=b=c"}
+_AWKWARD = {"QUOTES": 'it\'s "two" $HOME `id`', "EMPTY": "", "LINES": "a\nb\n", "WIDE": "ü€😀", "EQUALS": "a=b=c"}
 
 
 class Surroundings(Contract):
@@ -69,7 +69,7 @@ class Surroundings(Contract):
         order = bench.order("sleep 60", secrets=["KIT_SECRET"])
         ref = bench.provider.submit(order)
         bench.until(lambda: bench.report(ref).state == "running", "it never runs")
-        shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout  # noqa: S607
+        shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
         report = repr(bench.report(ref))
         bench.provider.cancel(ref, 0.0)
         bench.ended(ref)
@@ -96,9 +96,9 @@ class Surroundings(Contract):
         self.need_sight(bench)
         mark = new_request_id()
         bench.run("true", env={"KIT_MARK": mark})
-        bench.until(lambda: not processes(mark), f"still there: {processes(mark)}", seconds=LINGER)
+        bench.until(lambda: not processes(mark), f"still there: {processes(mark)}", seconds=self.linger)
         bench.until(
-            lambda: not processes(str(bench.home)), f"still there: {processes(str(bench.home))}", seconds=LINGER
+            lambda: not processes(str(bench.home)), f"still there: {processes(str(bench.home))}", seconds=self.linger
         )
 
     def test_p61_offers_are_typed_and_the_cheapest_comes_first(self, bench: Bench) -> None:

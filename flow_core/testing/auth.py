@@ -16,7 +16,6 @@ from flow_core.types import AuthField, Identity
 class AuthContract(Contract):
     """Scenarios A01 to A04. ``wrong_credentials``: variables that make the plugin's credentials wrong ones."""
 
-    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset({"flow_auth_check", "flow_auth_fields"})
     wrong_credentials: ClassVar[Mapping[str, str]] = {}
 
@@ -47,7 +46,8 @@ class AuthContract(Contract):
         with pytest.raises(AuthError) as refused:
             bench.client().provider().auth_check()
         error = refused.value
-        shown = "".join(map(repr, (error, error.message, error.hint, error.details, error.__cause__, error.__context__)))
+        parts = (error, error.message, error.hint, error.details, error.__cause__, error.__context__)
+        shown = "".join(map(repr, parts))
         assert not [name for name, value in self.wrong_credentials.items() if value and value in shown]
 
     def _spoil(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,6 @@ _DATA = bytes(range(256)) * 4000
 class FileContract(Contract):
     """Scenarios F01 to F05: through the nodes, or through the provider's own hooks."""
 
-    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset({"flow_files_get", "flow_files_put"})
 
     @pytest.fixture

@@ -62,7 +62,7 @@ class LoadContract(Contract):
         found = Probe.of(bench, self.kind, plugin.name, "open", profile)
         assert (found.acts, found.changes) == ([], [])
 
-    def test_o08_settings_are_typed_and_explained(self, bench: Bench, plugin: Plugin) -> None:  # noqa: ARG002
+    def test_o08_settings_are_typed_and_explained(self, plugin: Plugin) -> None:
         settings = getattr(plugin.load(), "Settings", None)
         if settings is None:
             pytest.skip("it has no settings")
@@ -74,31 +74,25 @@ class LoadContract(Contract):
             assert not open_secret, f"{field.name} looks like a credential and is not marked secret"
 
     def test_o09_every_hook_is_claimed_by_a_contract(
-        self, bench: Bench, plugin: Plugin, profile: Mapping[str, object], request: pytest.FixtureRequest
+        self, plugin: Plugin, profile: Mapping[str, object], request: pytest.FixtureRequest
     ) -> None:
         scope = open_scope(plugin, profile)
         untested = sorted(scope.supports - claimed(type(self), vars(request.module).values()))
         assert untested == [], f"hooks without a contract in this module: {', '.join(untested)}"
 
-    def test_o10_the_hooks_are_those_of_the_contract(
-        self, bench: Bench, plugin: Plugin, profile: Mapping[str, object]
-    ) -> None:
+    def test_o10_the_hooks_are_those_of_the_contract(self, plugin: Plugin, profile: Mapping[str, object]) -> None:
         scope = open_scope(plugin, profile)
         assert scope.supports, "it implements no hook"
         assert _missing(plugin, sorted(scope.supports)) == ""
 
-    def test_o11_an_unknown_setting_is_refused_by_name(
-        self, bench: Bench, plugin: Plugin, profile: Mapping[str, object]
-    ) -> None:
+    def test_o11_an_unknown_setting_is_refused_by_name(self, plugin: Plugin, profile: Mapping[str, object]) -> None:
         if getattr(plugin.load(), "Settings", None) is None:
             pytest.skip("it has no settings")
         with pytest.raises(ConfigError) as refused:
             open_scope(plugin, {**profile, "no_such_setting": 1})
         assert any("no_such_setting" in problem.path for problem in refused.value.problems)
 
-    def test_o12_two_instances_stand_side_by_side(
-        self, bench: Bench, plugin: Plugin, profile: Mapping[str, object]
-    ) -> None:
+    def test_o12_two_instances_stand_side_by_side(self, plugin: Plugin, profile: Mapping[str, object]) -> None:
         first, second = (open_scope(plugin, profile) for _ in range(2))
         assert first.supports == second.supports
 
@@ -106,6 +100,6 @@ class LoadContract(Contract):
 def claimed(cls: type[Contract], names: Any) -> frozenset[str]:
     """Return the hooks that the contracts of a module claim for the plugin that ``cls`` is about."""
     classes = {cls, *(n for n in names if isinstance(n, type) and issubclass(n, Contract))}
-    same = [c for c in classes if getattr(c, "kind", "") == cls.kind and c.subject() == cls.subject()]
+    same = [c for c in classes if c.kind == cls.kind and c.subject() == cls.subject()]
     parts = {part for c in same for part in c.__mro__ if issubclass(part, Contract)}
     return frozenset().union(*(part.claims for part in parts))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import threading
-import time
 from contextlib import closing
 from typing import Any, ClassVar
 
@@ -35,7 +34,6 @@ def joined(chunks: list[LogChunk], stream: str, rank: int = 0) -> bytes:
 class LogContract(Contract):
     """Scenarios L01 to L20, for any provider: through its nodes or through ``flow_logs_read``."""
 
-    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset({"flow_logs_read", "flow_node_access"})
 
     def test_l01_every_byte_arrives_as_it_was_written(self, bench: Bench) -> None:
@@ -47,12 +45,12 @@ class LogContract(Contract):
 
     def test_l03_no_output_is_an_empty_log_that_ends(self, bench: Bench) -> None:
         task = bench.submit("true")
-        assert [c for c in task.logs(follow=True) if c.data] == []
+        assert [c for c in bench.followed(task) if c.data] == []
         assert [c for c in bench.end(task).logs() if c.data] == []
 
     def test_l04_five_megabytes_arrive_whole(self, bench: Bench) -> None:
         task = bench.submit(f"yes 0123456789abcdef | head -c {_SIZE}")
-        followed = joined(list(task.logs(follow=True)), bench.stdout)
+        followed = joined(bench.followed(task), bench.stdout)
         expected = (b"0123456789abcdef\n" * (_SIZE // 17 + 1))[:_SIZE]
         assert hashlib.sha256(followed).digest() == hashlib.sha256(expected).digest()
         assert bench.output(bench.end(task)) == expected
@@ -74,15 +72,15 @@ class LogContract(Contract):
     def test_l08_a_follower_ends_once_with_the_task(self, bench: Bench) -> None:
         task = bench.submit("echo a; sleep 0.3; echo b; sleep 0.3; printf c")
         chunks = task.logs(follow=True)
-        assert joined(list(chunks), bench.stdout) == b"a\nb\nc"
+        assert joined(bench.collected(chunks), bench.stdout) == b"a\nb\nc"
         assert list(chunks) == []
         assert task.status == "succeeded"
-        assert joined(list(bench.client().task(task.id).logs(follow=True)), bench.stdout) == b"a\nb\nc"
+        assert joined(bench.followed(bench.client().task(task.id)), bench.stdout) == b"a\nb\nc"
 
     def test_l09_a_follower_ends_when_the_task_is_cancelled(self, bench: Bench) -> None:
         task = bench.started(bench.submit("echo up; sleep 60"))
         threading.Timer(0.3, lambda: bench.client().task(task.id).cancel(0.0)).start()
-        assert joined(list(task.logs(follow=True, deadline=time.monotonic() + self.patience)), bench.stdout) == b"up\n"
+        assert joined(bench.followed(task), bench.stdout) == b"up\n"
         assert bench.end(task).status == "cancelled"
 
     def test_l10_reading_goes_on_exactly_at_every_cursor(self, bench: Bench) -> None:
@@ -99,7 +97,7 @@ class LogContract(Contract):
         self.need_exact_log(bench)
         task = bench.submit("for i in 1 2 3 4; do echo $i; echo e$i >&2; sleep 0.1; done")
         chunks, cursors = [], [LogCursor()]
-        for chunk in task.logs(follow=True):
+        for chunk in bench.followed(task):
             chunks.append(chunk)
             cursors.append(cursors[-1].after(chunk))
         whole = self._by_stream(chunks)
@@ -149,7 +147,7 @@ class LogContract(Contract):
 
     def test_l17_each_attempt_has_a_log_of_its_own(self, bench: Bench) -> None:
         task = bench.submit('echo "try $FLOW_ATTEMPT"; test "$FLOW_ATTEMPT" = 2', retries=1)
-        followed = list(task.logs(follow=True))
+        followed = bench.followed(task)
         bench.end(task)
         for chunks in (followed, list(task.logs())):
             said = {n: b"".join(c.data for c in chunks if (c.attempt, c.stream) == (n, bench.stdout)) for n in (1, 2)}
@@ -177,4 +175,4 @@ class LogContract(Contract):
     def test_l20_what_is_written_last_is_not_lost(self, bench: Bench) -> None:
         for _ in range(5):
             task: Task = bench.submit("echo first; echo last")
-            assert joined(list(task.logs(follow=True)), bench.stdout) == b"first\nlast\n"
+            assert joined(bench.followed(task), bench.stdout) == b"first\nlast\n"

@@ -14,7 +14,6 @@ from flow_core.testing._surroundings import Surroundings
 class ProvisionContract(Submitting, Ending, Cancelling, Ranks, Surroundings):
     """Scenarios P01 to P67. ``provider`` names the provider."""
 
-    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset(
         {
             "flow_provision_submit",
@@ -27,6 +26,8 @@ class ProvisionContract(Submitting, Ending, Cancelling, Ranks, Surroundings):
             "flow_provision_preview",
             "flow_provision_submit_many",
             "flow_provision_release",
+            "flow_provision_queue",
+            "flow_provider_checks",
             "flow_provision_list",
             "flow_resource_list",
             "flow_resource_delete",

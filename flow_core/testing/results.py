@@ -51,7 +51,7 @@ class Shelf:
         assert isinstance(info, ResultInfo)
         return info
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def listed(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with ``prefix``, without this test's own beginning."""
         found = self.scope.call("flow_result_list", prefix=self.prefix + prefix)
         return sorted(info.key.removeprefix(self.prefix) for info in found)
@@ -84,7 +84,7 @@ class ResultStoreContract(LoadContract):
         """The opened store; what a scenario stored is deleted after it."""
         shelf = Shelf(open_scope(plugin, profile))
         yield shelf
-        for key in shelf.keys():
+        for key in shelf.listed():
             shelf.delete(key)
 
     def test_r01_what_was_put_comes_back(self, shelf: Shelf) -> None:
@@ -95,7 +95,7 @@ class ResultStoreContract(LoadContract):
 
     def test_r02_the_same_put_twice_is_one_object(self, shelf: Shelf) -> None:
         assert shelf.put("a", _DATA).size == shelf.put("a", _DATA).size
-        assert shelf.keys() == ["a"]
+        assert shelf.listed() == ["a"]
 
     def test_r03_other_content_under_a_taken_key_is_a_conflict(self, shelf: Shelf) -> None:
         shelf.put("a", _DATA)
@@ -118,14 +118,14 @@ class ResultStoreContract(LoadContract):
     def test_r06_a_list_holds_what_begins_with_the_prefix(self, shelf: Shelf) -> None:
         for key in ("one/a", "one/b/c", "only", "two"):
             shelf.put(key, key.encode())
-        assert shelf.keys("one/") == ["one/a", "one/b/c"]
-        assert shelf.keys("on") == ["one/a", "one/b/c", "only"]
-        assert shelf.keys("three") == []
+        assert shelf.listed("one/") == ["one/a", "one/b/c"]
+        assert shelf.listed("on") == ["one/a", "one/b/c", "only"]
+        assert shelf.listed("three") == []
 
     def test_r07_a_deleted_object_is_gone_and_its_key_free(self, shelf: Shelf) -> None:
         shelf.put("a", _DATA)
         assert shelf.delete("a") is True
-        assert shelf.keys() == []
+        assert shelf.listed() == []
         assert shelf.delete("a") is False
         shelf.put("a", b"other")
         assert shelf.get("a") == b"other"
@@ -137,12 +137,12 @@ class ResultStoreContract(LoadContract):
 
         with pytest.raises((FlowError, OSError)):
             shelf.put_pieces("a", broken(), sha256(_DATA).hexdigest())
-        assert shelf.keys() == []
+        assert shelf.listed() == []
 
     def test_r09_content_that_does_not_fit_its_sum_is_refused(self, shelf: Shelf) -> None:
         with pytest.raises(FlowError):
             shelf.put("a", b"damaged", sha256(_DATA).hexdigest())
-        assert shelf.keys() == []
+        assert shelf.listed() == []
 
     def test_r10_a_large_object_comes_back_whole(self, shelf: Shelf) -> None:
         shelf.put("a", _LARGE)
@@ -151,24 +151,25 @@ class ResultStoreContract(LoadContract):
     def test_r11_an_empty_object_is_an_object(self, shelf: Shelf) -> None:
         assert shelf.put("a", b"").size == 0
         assert shelf.get("a") == b""
-        assert shelf.keys() == ["a"]
+        assert shelf.listed() == ["a"]
 
     def test_r12_keys_arrive_as_they_were_given(self, shelf: Shelf) -> None:
         keys = sorted(["a b", "ü", "a%20b", "a+b", "deep/er/one", "x.y", "=&?"])
         for key in keys:
             shelf.put(key, key.encode())
-        assert shelf.keys() == keys
+        assert shelf.listed() == keys
         assert [shelf.get(key) for key in keys] == [key.encode() for key in keys]
 
     @pytest.mark.parametrize("key", ["../../../kit-escape", "/kit-escape", "a/../../../../kit-escape"])
     def test_r13_no_key_leads_out_of_the_store(self, shelf: Shelf, home: Path, key: str) -> None:
-        shelf.prefix = ""
+        plain = Shelf(shelf.scope)
+        plain.prefix = ""
         with suppress(FlowError):
-            shelf.put(key, b"escaped")
-            assert shelf.delete(key) is True
-        outside = [path for path in (home, *home.parents) if (path / "kit-escape").exists()]
+            plain.put(key, b"escaped")
+        outside = [folder for folder in (home, *home.parents) if (folder / "kit-escape").exists()]
+        with suppress(FlowError):
+            plain.delete(key)
         assert outside == []
-        assert not Path("/kit-escape").exists()
 
     def test_r14_at_once_one_content_wins_and_stays_whole(self, shelf: Shelf) -> None:
         contents = [bytes([n]) * 100_000 for n in range(4)]
@@ -200,7 +201,7 @@ def follow(ticket: Ticket, data: bytes | None = None) -> bytes:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return path.read_bytes()
-    request = urllib.request.Request(ticket.url, data=data, headers=dict(ticket.headers), method=ticket.method)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+    request = urllib.request.Request(ticket.url, data=data, headers=dict(ticket.headers), method=ticket.method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
         body: Any = answer.read()
     return bytes(body)

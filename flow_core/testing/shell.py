@@ -17,7 +17,7 @@ from flow_core.testing._contract import Contract
 from flow_core.types import TaskRef, new_request_id
 
 _SERVER = (
-    "python3 -c 'import socket; s = socket.create_server((\"\", 0)); print(s.getsockname()[1], flush=True);"
+    'python3 -c \'import socket; s = socket.create_server(("", 0)); print(s.getsockname()[1], flush=True);'
     ' c = s.accept()[0]; c.sendall(b"hello")\''
 )
 
@@ -25,7 +25,6 @@ _SERVER = (
 class ShellContract(Contract):
     """Scenarios S01 to S06: through the nodes, or through the provider's own hooks."""
 
-    kind: ClassVar[str] = "provider"
     claims: ClassVar[frozenset[str]] = frozenset({"flow_shell_exec", "flow_shell_forward"})
 
     @pytest.fixture
@@ -43,7 +42,7 @@ class ShellContract(Contract):
         """Run a command beside the task."""
         session = task.exec(argv)
         environ = {**os.environ, **session.env}
-        return subprocess.run(session.argv, env=environ, capture_output=True, timeout=self.patience, check=False)  # noqa: S603
+        return subprocess.run(session.argv, env=environ, capture_output=True, timeout=self.patience, check=False)
 
     def test_s01_a_commands_output_and_exit_code_come_back(self, bench: Bench, running: Task) -> None:  # noqa: ARG002
         done = self._exec(running, "sh", "-c", "printf out; printf err >&2; exit 6")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from flow_core.types._mapping import EMPTY, read_only
 from typing import Any, TypeVar
 
 import attrs
+
+from flow_core.types._mapping import EMPTY, read_only
 
 T = TypeVar("T")
 
@@ -129,30 +130,58 @@ class TaskConfig:
     """One unit of work: what to run and what it needs. Immutable and validated before anything is bought."""
 
     command: str | tuple[str, ...] | None = _field(
-        None, "Text for `sh -c`, or a list of arguments for no shell.", converter=lambda v: tuple(v) if isinstance(v, list) else v
+        None,
+        "Text for `sh -c`, or a list of arguments for no shell.",
+        converter=lambda v: tuple(v) if isinstance(v, list) else v,
     )
     function: FunctionCall | None = _field(None, "A Python function instead of a command.")
-    name: str | None = _field(None, "Name of the task; default: the command's first word.", flag="--name", metavar="NAME")
+    name: str | None = _field(
+        None, "Name of the task; default: the command's first word.", flag="--name", metavar="NAME"
+    )
     instance_type: str | None = _field(
-        None, "8xh100, h100:8, a100, cpu, 32xcpu or the provider's own type.", flag="--instance-type", short="-i", metavar="TYPE"
+        None,
+        "8xh100, h100:8, a100, cpu, 32xcpu or the provider's own type.",
+        flag="--instance-type",
+        short="-i",
+        metavar="TYPE",
     )
     num_instances: int = _field(1, "Nodes, 1 to 1024.", flag="--num-instances", short="-N", metavar="NODES")
-    processes_per_node: int = _field(1, "Processes per node, each with its own RANK.", flag="--processes-per-node", metavar="N")
+    processes_per_node: int = _field(
+        1, "Processes per node, each with its own RANK.", flag="--processes-per-node", metavar="N"
+    )
     resources: Resources = _field(Resources(), "What each node must have.")
     image: str | None = _field(None, "OCI image; default: the host as it is.", flag="--image", metavar="IMAGE")
-    env: Mapping[str, str] = _field(EMPTY, "Environment variable.", flag="--env", short="-e", metavar="K=V", converter=read_only)
-    secrets: tuple[SecretRef, ...] = _field((), "Secret by name.", flag="--secret", metavar="NAME[=ENV]", converter=_tuple)
-    working_dir: str | None = _field(None, "Where the command starts; default: the code folder.", flag="--working-dir", metavar="DIR")
-    code: CodeSpec = _field(CodeSpec(), "inplace, snapshot or none.", flag="--code", metavar="MODE")
-    mounts: tuple[Mount, ...] = _field((), "Put a folder at a path.", flag="--mount", metavar="SRC:DST[:ro]", converter=_tuple)
-    volumes: tuple[VolumeSpec, ...] = _field(
-        (), "Put a volume at a path, made when SIZE is given.", flag="--volume", metavar="NAME[:DST[:SIZE]]", converter=_tuple
+    env: Mapping[str, str] = _field(
+        EMPTY, "Environment variable.", flag="--env", short="-e", metavar="K=V", converter=read_only
     )
-    outputs: tuple[str, ...] = _field((), "Files to keep as artifacts.", flag="--output", metavar="GLOB", converter=_tuple)
-    ports: tuple[PortSpec, ...] = _field((), "Port the task serves on.", flag="--port", metavar="[NAME=]N", converter=_tuple)
+    secrets: tuple[SecretRef, ...] = _field(
+        (), "Secret by name.", flag="--secret", metavar="NAME[=ENV]", converter=_tuple
+    )
+    working_dir: str | None = _field(
+        None, "Where the command starts; default: the code folder.", flag="--working-dir", metavar="DIR"
+    )
+    code: CodeSpec = _field(CodeSpec(), "inplace, snapshot or none.", flag="--code", metavar="MODE")
+    mounts: tuple[Mount, ...] = _field(
+        (), "Put a folder at a path.", flag="--mount", metavar="SRC:DST[:ro]", converter=_tuple
+    )
+    volumes: tuple[VolumeSpec, ...] = _field(
+        (),
+        "Put a volume at a path, made when SIZE is given.",
+        flag="--volume",
+        metavar="NAME[:DST[:SIZE]]",
+        converter=_tuple,
+    )
+    outputs: tuple[str, ...] = _field(
+        (), "Files to keep as artifacts.", flag="--output", metavar="GLOB", converter=_tuple
+    )
+    ports: tuple[PortSpec, ...] = _field(
+        (), "Port the task serves on.", flag="--port", metavar="[NAME=]N", converter=_tuple
+    )
     health: HealthSpec | None = _field(None, "When the service is ready.")
     restart: str = _field("no", "no, on-failure or always.", flag="--restart", metavar="POLICY")
-    time_limit: float | None = _field(None, "Longest run per attempt, as 90s or 1h30m.", flag="--time-limit", metavar="TIME")
+    time_limit: float | None = _field(
+        None, "Longest run per attempt, as 90s or 1h30m.", flag="--time-limit", metavar="TIME"
+    )
     grace: float = _field(30.0, "Between the stop signal and SIGKILL.", flag="--grace", metavar="TIME")
     stop_signal: str = _field("TERM", "Signal that asks the task to end.", flag="--stop-signal", metavar="NAME")
     preempt_signal: str = _field("TERM", "Signal at a preemption notice.", flag="--preempt-signal", metavar="NAME")
@@ -165,7 +194,9 @@ class TaskConfig:
     )
     priority: int = _field(0, "-100 to 100, higher first.", flag="--priority", metavar="N", hint=True)
     spot: bool | None = _field(None, "Use preemptible machines, or not.", flag="--spot")
-    max_price_per_hour: Decimal | None = _field(None, "Most USD per node and hour.", flag="--max-price-per-hour", metavar="USD")
+    max_price_per_hour: Decimal | None = _field(
+        None, "Most USD per node and hour.", flag="--max-price-per-hour", metavar="USD"
+    )
     region: str | None = _field(None, "Where, in the provider's words.", flag="--region", metavar="REGION")
     keep: float = _field(0.0, "Keep the machine warm after the end.", flag="--keep", metavar="TIME")
     labels: Mapping[str, str] = _field(EMPTY, "Label.", flag="--label", metavar="K=V", converter=read_only)
@@ -174,4 +205,6 @@ class TaskConfig:
         None, "Same key and same config give the same task.", flag="--idempotency-key", metavar="KEY"
     )
     provider: str | None = _field(None, "Profile or provider.", flag="--provider", metavar="NAME")
-    options: Mapping[str, Mapping[str, object]] = _field(EMPTY, "Provider's own option.", flag="--option", short="-o", metavar="PROVIDER.KEY=VALUE", converter=read_only)
+    options: Mapping[str, Mapping[str, object]] = _field(
+        EMPTY, "Provider's own option.", flag="--option", short="-o", metavar="PROVIDER.KEY=VALUE", converter=read_only
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from flow_core.types._mapping import EMPTY
 
 import attrs
 
 from flow_core.types._config import TaskConfig
+from flow_core.types._mapping import EMPTY
 from flow_core.types._problem import Problem
 
 

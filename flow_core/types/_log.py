@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from flow_core.types._mapping import EMPTY, read_only
 
 import attrs
+
+from flow_core.types._mapping import EMPTY, read_only
 
 
 @attrs.frozen
@@ -20,9 +21,7 @@ class Position:
 class LogCursor:
     """Where to go on reading: (attempt, rank, stream) -> :class:`Position`; a stream that is absent begins at 0."""
 
-    positions: Mapping[tuple[int, int, str], Position] = attrs.field(
-        default=EMPTY, converter=read_only
-    )
+    positions: Mapping[tuple[int, int, str], Position] = attrs.field(default=EMPTY, converter=read_only)
 
     def after(self, chunk: LogChunk) -> LogCursor:
         """Return the cursor that goes on behind ``chunk``."""

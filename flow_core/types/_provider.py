@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from flow_core.types._mapping import EMPTY, read_only
 
 import attrs
 
 from flow_core.types._config import Resources, TaskConfig
+from flow_core.types._mapping import EMPTY, read_only
 from flow_core.types._task import TaskRef
-
 
 
 @attrs.frozen
@@ -45,9 +44,7 @@ class ProviderFacts:
 class SecretBox:
     """The values of a task's secrets, by name; never printed, pickled or journaled."""
 
-    values: Mapping[str, str] = attrs.field(
-        default=EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=read_only
-    )
+    values: Mapping[str, str] = attrs.field(default=EMPTY, repr=lambda v: f"<{len(v)} secrets>", converter=read_only)
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("secrets are not pickled")
@@ -71,7 +68,8 @@ class Bundle:
 class Submission:
     """One request to run a task. ``request_id`` is what makes it idempotent; ``deadline`` is UTC seconds.
 
-    ``resubmission`` counts the submissions of this task before this one.
+    ``resubmission`` counts the submissions of this task before this one. ``options`` is the config's section of this
+    provider as the class ``Options`` of the provider; None when it has no such class.
     """
 
     request_id: str
@@ -82,6 +80,7 @@ class Submission:
     bundle: Bundle
     resubmission: int = 0
     deadline: float = 0.0
+    options: object = None
 
 
 @attrs.frozen
@@ -97,6 +96,26 @@ class TaskListing:
     name: str
     created_at: float
     config: Mapping[str, object] = EMPTY
+
+
+@attrs.frozen
+class QueuedTask:
+    """A task that runs or waits at a provider: ``place`` in line from 1, ``reason`` why it waits, what it claims.
+
+    ``state`` is ``running`` or ``pending``; ``place`` is None where it is not in line (it runs, or waits for other
+    tasks). Claims are of all its nodes together: cores, bytes, GPUs; ``gpu_ids`` are those it was given.
+    """
+
+    ref: TaskRef
+    task_id: str
+    state: str
+    reason: str = ""
+    place: int | None = None
+    priority: int = 0
+    cpus: float = 0.0
+    memory: int = 0
+    gpus: int = 0
+    gpu_ids: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from flow_core.types._mapping import EMPTY
 
 import attrs
+
+from flow_core.types._mapping import EMPTY
 
 
 @attrs.frozen

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from flow_core.types._mapping import EMPTY, ReadOnly, read_only
 from urllib.parse import parse_qsl, quote, unquote
 
 import attrs
 
+from flow_core.types._mapping import EMPTY, ReadOnly, read_only
+
 PENDING, PROVISIONING, RUNNING = "pending", "provisioning", "running"
-SUCCEEDED, FAILED, CANCELLED, TIMED_OUT, LOST, PREEMPTED = "succeeded", "failed", "cancelled", "timed_out", "lost", "preempted"
+SUCCEEDED, FAILED, CANCELLED, TIMED_OUT, LOST, PREEMPTED = (
+    "succeeded",
+    "failed",
+    "cancelled",
+    "timed_out",
+    "lost",
+    "preempted",
+)
 
 LIVE_STATES = frozenset({PENDING, PROVISIONING, RUNNING})
 FINAL_STATES = frozenset({SUCCEEDED, FAILED, CANCELLED, TIMED_OUT, LOST, PREEMPTED})
@@ -91,15 +99,15 @@ class TaskRef:
     """A provider's name for a task. Equal by ``id``; ``extra`` is what tells apart ids that may be handed out again."""
 
     id: str
-    extra: Mapping[str, str] = attrs.field(
-        default=EMPTY, eq=False, converter=read_only
-    )
+    extra: Mapping[str, str] = attrs.field(default=EMPTY, eq=False, converter=read_only)
 
 
 def format_ref(provider: str, profile: str, ref: TaskRef) -> str:
     """Return the text form, ``provider@profile:id[?k=v&k=v]`` with percent-encoded parts, as in the journal."""
     query = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in sorted(ref.extra.items()))
-    return f"{quote(provider, safe='')}@{quote(profile, safe='')}:{quote(ref.id, safe='/')}" + (f"?{query}" if query else "")
+    return f"{quote(provider, safe='')}@{quote(profile, safe='')}:{quote(ref.id, safe='/')}" + (
+        f"?{query}" if query else ""
+    )
 
 
 def parse_ref(text: str) -> tuple[str, str, TaskRef]:

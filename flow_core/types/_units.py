@@ -8,7 +8,11 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 60
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]i?b|b)", re.ASCII | re.IGNORECASE)
-_BYTES = {"b": 1, **{f"{p}b": 1000**n for n, p in enumerate("kmgtp", 1)}, **{f"{p}ib": 1024**n for n, p in enumerate("kmgtp", 1)}}
+_BYTES = {
+    "b": 1,
+    **{f"{p}b": 1000**n for n, p in enumerate("kmgtp", 1)},
+    **{f"{p}ib": 1024**n for n, p in enumerate("kmgtp", 1)},
+}
 
 
 def parse_duration(text: str) -> float:

@@ -6,8 +6,7 @@ import io
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from flow_core.cli._printer import Lines, Printer, Raw
 from flow_core.secrets import Redactor, Secret

@@ -62,10 +62,10 @@ def test_a_task_file_takes_no_arguments(flow: Program) -> None:
     assert "takes no arguments: more" in answer.last_line
 
 
-def test_a_word_that_only_looks_like_a_file_is_a_command(flow: Program) -> None:
+def test_a_task_file_that_is_not_there_is_no_command(flow: Program) -> None:
     answer = flow("run", "-q", "missing.yaml")
-    assert answer.status == 127
-    assert "missing.yaml" in answer.err
+    assert answer.status == 64
+    assert answer.err.splitlines()[-1] == "flow: error[CONFIG]: there is no task file missing.yaml"
 
 
 def test_detached_prints_only_the_id_and_the_task_goes_on(flow: Program) -> None:

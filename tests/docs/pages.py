@@ -1,8 +1,8 @@
 """The pages of this project, and the blocks of code in them.
 
-A fenced block's language says what it is: ``console`` is run line by line (``$ `` begins a command, ``> `` goes on with
-it, all else is what it prints), ``python`` is run, ``yaml`` is read, ``sh`` needs a network or another machine and is only
-shown. A block whose first line is a comment with a file name is that file.
+A fenced block's language says what it is: ``console`` is run (``$ `` begins a command, ``> `` goes on with it, all else
+is what it prints), ``python`` is run, ``yaml`` is read, ``sh`` needs a network and is only shown. A block whose first
+line is a comment with a file name is that file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
+MEASURED = ROOT / "docs" / "performance.md"  # its commands take minutes and give other figures each time
 _NAME = re.compile(r"(?:#|//) ([\w.~/-]+\.(?:py|yaml|json|csv|sh|toml))$")
 _NEEDS = re.compile(r"<!-- needs: ([\w, ]+) -->")
 _FENCE = re.compile(r"(?P<dent> *)```(?P<language>\w*)$")

@@ -91,6 +91,22 @@ say(submission.request_id); sys.stdin.readline()
     assert journal.unfinished("there") == []
 
 
+def test_what_its_living_owner_released_is_unfinished_for_anybody(journal, new):
+    task, submission = new()
+    journal.record_intent(task, submission)
+    assert journal.unfinished() == []
+    journal.release(submission.request_id)
+    assert [row.request_id for row in journal.unfinished()] == [submission.request_id]
+    assert journal.claim(submission.request_id)
+    assert journal.unfinished() == []
+
+
+def test_what_was_decided_cannot_be_released(journal, accepted):
+    (row,) = journal.submissions(accepted().id)
+    journal.release(row.request_id)
+    assert journal.submission(row.request_id) == row
+
+
 def test_lock_files_of_the_dead_are_removed_and_of_the_living_kept(start, journal, path):
     dead, alive = (start("journal.record_intent(*new()); say('up'); sys.stdin.readline()") for _ in range(2))
     dead.stdout.readline(), alive.stdout.readline()

@@ -212,6 +212,13 @@ def test_an_exit_record_that_is_older_than_the_cancel_wins(journal, accepted, st
     assert (change.new_state, change.task.exit_code) == (state, code)
 
 
+def test_a_cancel_while_the_next_attempt_was_waited_for_is_one(journal, accepted):
+    row = accepted()
+    journal.apply(row.id, _report("pending", _ended("failed", 1, ended=20.0)))
+    journal.request_cancel(row.id, at=25.0)
+    assert journal.apply(row.id, _report("cancelled", _ended("failed", 1, ended=20.0))).new_state == "cancelled"
+
+
 def test_a_success_whose_time_nobody_saw_is_no_cancel(journal, accepted):
     row = accepted()
     journal.request_cancel(row.id, at=25.0)

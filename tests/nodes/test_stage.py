@@ -115,7 +115,7 @@ def die(*_):
 _copy.copy_files = die
 with _stage._claimed(Path(sys.argv[1]), sys.argv[2]):
     from flow_core.types import Bundle
-    _stage._make(Path(sys.argv[1]) / sys.argv[2], Bundle({}, code="/"), {})
+    _stage._make(Path(sys.argv[1]) / sys.argv[2], Bundle({}, code="/"))
 """
 
 
@@ -123,10 +123,11 @@ def test_sweep_removes_what_killed_processes_had_begun_only(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_STAGING, tmp_path, "flow-dead"], check=False)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / ".flow-dead.new").is_dir()
+    (tmp_path / ".flow-gone.lock").touch()  # its process was killed behind the rename
     (tmp_path / ".flow-live.new").mkdir()
     with open(tmp_path / ".flow-live.lock", "w") as claim:
         fcntl.flock(claim, fcntl.LOCK_EX)
-        assert sweep(tmp_path) == ["flow-dead"]
+        assert sweep(tmp_path) == ["flow-dead", "flow-gone"]
     assert sorted(os.listdir(tmp_path)) == [".flow-live.lock", ".flow-live.new"]
 
 
@@ -157,3 +158,12 @@ def test_staging_removes_what_others_had_begun_too(tmp_path: Path) -> None:
     wish = submission(tmp_path, TaskConfig(command="x"))
     stage(tmp_path, wish)
     assert names(tmp_path) == [wish.request_id]
+
+
+@pytest.mark.parametrize("command", ["echo $0 $1", ("sh", "-c", "echo $0 $1")])
+def test_a_prefix_stands_before_the_command(tmp_path: Path, command: str | tuple[str, ...]) -> None:
+    wanted = submission(tmp_path, TaskConfig(command=command))
+    folder = stage(tmp_path / "root", wanted, prefix=("env", "-i"))
+    argv = json.loads((folder / "bundle.json").read_text())["command"]["argv"]
+    assert argv[:2] == ["env", "-i"]
+    assert argv[3:] == ["-c", "echo $0 $1"]

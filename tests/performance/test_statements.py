@@ -129,7 +129,6 @@ def test_a_status_does_as_much_work_with_two_thousand_tasks_as_with_fifty(
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.xfail(strict=True, reason="a refresh of one task reads all that are live")
 def test_waiting_for_a_task_does_as_much_work_with_five_hundred_live_tasks_as_with_ten(steps: Counter[str]) -> None:
     flow = Flow()
     fill(10, "running")

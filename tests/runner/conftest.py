@@ -24,8 +24,6 @@ def runner() -> Callable[..., subprocess.CompletedProcess[bytes]]:
     """Run the runner itself to its end."""
 
     def call(*args: object, **keys: Any) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            command(*map(str, args)), capture_output=True, timeout=DEADLINE, check=False, **keys
-        )
+        return subprocess.run(command(*map(str, args)), capture_output=True, timeout=DEADLINE, check=False, **keys)
 
     return call

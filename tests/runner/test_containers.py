@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flow_core.runner import bundle as bundles
-from flow_core.runner import containers
+from flow_core.runner import bundle as bundles, containers
 
 from .machine import bundle
 
@@ -34,7 +34,7 @@ def start(folder: Path, engine: str, env: dict[str, str] | None = None, **keys: 
 
 
 def after(argv: list[str], flag: str) -> list[str]:
-    return [value for word, value in zip(argv, argv[1:], strict=False) if word == flag]
+    return [value for word, value in pairwise(argv) if word == flag]
 
 
 @pytest.mark.parametrize("engine", ["podman", "docker"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -98,9 +99,7 @@ def check(machine: Machine, tasks: dict[str, int], blind: bool) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.parametrize("shell", SHELLS)
-def test_exit_codes_and_logs_survive(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, shell: str, row: Row
-) -> None:
+def test_exit_codes_and_logs_survive(machine: Machine, monkeypatch: pytest.MonkeyPatch, shell: str, row: Row) -> None:
     use(monkeypatch, shell, "")
     tasks = start(machine)
     row(machine, list(tasks))
@@ -175,6 +174,16 @@ def test_a_killed_guardian_is_replaced(machine: Machine) -> None:
     os.kill(first, signal.SIGKILL)
     (second,) = until("another guardian", lambda: [pid for pid in machine.guardians() if pid != first])
     assert second != first
+
+
+def test_a_server_whose_root_was_removed_leaves(machine: Machine) -> None:
+    machine.submit("sleep 60")
+    tasks = until("it runs", machine.processes)
+    until("a guardian", machine.guardians)
+    shutil.rmtree(machine.root)
+    until("both are gone", lambda: not machine.servers() + machine.guardians())
+    for pid in tasks:
+        os.kill(pid, signal.SIGKILL)
 
 
 def test_two_seconds_after_the_last_task_nothing_is_left(machine: Machine) -> None:

@@ -137,9 +137,7 @@ def test_a_stop_from_the_platform_cancels(folder: Folder) -> None:
 
 
 def preempted(folder: Folder, code: int) -> subprocess.Popen[bytes]:
-    line = (
-        f"test $FLOW_ATTEMPT = 2 && exit 0; trap 'exit {code}' USR1; echo ready; while :; do sleep 0.05; done"
-    )
+    line = f"test $FLOW_ATTEMPT = 2 && exit 0; trap 'exit {code}' USR1; echo ready; while :; do sleep 0.05; done"
     limits = {"preempt_signal": "USR1", "grace": 20}
     process = folder.stage(line, preempt={"kind": "signal"}, limits=limits).spawn(0)
     folder.ready()
@@ -211,12 +209,8 @@ def test_the_archive_runs_a_task(folder: Folder, tmp_path: Path, python: str) ->
 def test_every_module_compiles_on_python_3_8(tmp_path: Path) -> None:
     file = tmp_path / "runner.pyz"
     file.write_bytes(archive())
-    modules = [
-        Path(n).stem for n in zipfile.ZipFile(file).namelist() if n.startswith("runner/") and "__" not in n
-    ]
-    code = f"import sys; sys.path.insert(0, {str(file)!r})\nimport " + ", ".join(
-        f"runner.{m}" for m in modules
-    )
+    modules = [Path(n).stem for n in zipfile.ZipFile(file).namelist() if n.startswith("runner/") and "__" not in n]
+    code = f"import sys; sys.path.insert(0, {str(file)!r})\nimport " + ", ".join(f"runner.{m}" for m in modules)
     done = subprocess.run([str(OLD_PYTHON), "-c", code], capture_output=True, timeout=20, check=False)
     assert done.stderr == b""
 
@@ -227,9 +221,7 @@ def test_the_archive_serves(tmp_path: Path) -> None:
     file.write_bytes(archive())
     task = machine.stage("exit 5")
     python = str(OLD_PYTHON or sys.executable)
-    done = subprocess.run(
-        [python, str(file), "serve", str(machine.root)], capture_output=True, timeout=20, check=False
-    )
+    done = subprocess.run([python, str(file), "serve", str(machine.root)], capture_output=True, timeout=20, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert machine.wait(task)["attempts"][-1]["exit_code"] == 5
 

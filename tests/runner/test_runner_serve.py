@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -111,14 +112,7 @@ def test_events_are_rotated(machine: Machine) -> None:
     machine.run("true")
     machine.run("true")
     until("rotation", lambda: (machine.root / "events.1").exists())
-    assert (
-        int(
-            (machine.root / "events").read_text().split()[0]
-            if (machine.root / "events").stat().st_size
-            else 8
-        )
-        >= 8
-    )
+    assert int((machine.root / "events").read_text().split()[0] if (machine.root / "events").stat().st_size else 8) >= 8
 
 
 def test_no_ring_is_lost_when_a_server_leaves(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,9 +125,7 @@ def test_no_ring_is_lost_when_a_server_leaves(machine: Machine, monkeypatch: pyt
 
 def test_many_clients_at_once_start_one_server(machine: Machine) -> None:
     tasks = [machine.stage("sleep 0.3") for _ in range(8)]
-    clients = [
-        threading.Thread(target=queue.ensure_serving, args=(str(machine.root), task)) for task in tasks
-    ]
+    clients = [threading.Thread(target=queue.ensure_serving, args=(str(machine.root), task)) for task in tasks]
     for client in clients:
         client.start()
     for client in clients:
@@ -177,7 +169,7 @@ def test_after_a_reboot_running_tasks_are_lost_and_waiting_ones_start(
     monkeypatch.setenv("FLOW_RUNNER_BOOT_ID", "another")
     machine.serve()
     found = machine.wait(running)
-    assert (found["state"], found["reason"]) == ("lost", "lost: the machine was restarted (another boot id)")
+    assert (found["state"], found["reason"]) == ("lost", "the machine was restarted (another boot id)")
     assert machine.wait(waiting)["attempts"][-1]["exit_code"] == 4
 
 
@@ -187,10 +179,15 @@ def test_a_server_with_a_fault_says_it_in_its_log(machine: Machine) -> None:
     machine.serve()
     until(
         "the log",
-        lambda: (
-            (machine.root / "serve.log").exists() and "events" in (machine.root / "serve.log").read_text()
-        ),
+        lambda: ((machine.root / "serve.log").exists() and "events" in (machine.root / "serve.log").read_text()),
     )
+
+
+def fill(disk: Path) -> None:
+    """Leave no free block."""
+    with (disk / "fill").open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(b"\0" * 4096):
+            continue
 
 
 @pytest.fixture
@@ -228,9 +225,7 @@ def test_a_task_waits_while_a_disk_is_full(small_disk: Path) -> None:
     try:
         machine.run("true")
         task = machine.stage("exit 38")
-        with (small_disk / "fill").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-            while True:
-                file.write(b"\0" * 4096)
+        fill(small_disk)
         machine.serve()
         time.sleep(0.3)
         (small_disk / "fill").unlink()

@@ -233,10 +233,7 @@ def test_a_server_started_by_a_task_outlives_it(machine: Machine, tmp_path: Path
     inner = Machine(tmp_path / "inner")
     name = inner.stage("sleep 0.6; exit 5")
     line = shlex.join(command("serve", str(inner.root)))
-    assert (
-        machine.run(f"FLOW_RUNNER_SERVER=1 setsid env -u FLOW_TASK_DIR {line} & sleep 0.3")["state"]
-        == "succeeded"
-    )
+    assert machine.run(f"FLOW_RUNNER_SERVER=1 setsid env -u FLOW_TASK_DIR {line} & sleep 0.3")["state"] == "succeeded"
     assert inner.wait(name)["attempts"][-1]["exit_code"] == 5
     inner.close()
 
@@ -318,9 +315,7 @@ def test_retries_go_on_when_the_server_is_killed(machine: Machine) -> None:
 
 
 def test_one_failing_rank_stops_the_others_and_gives_the_tasks_exit_code(machine: Machine) -> None:
-    found = machine.run(
-        "test $RANK = 1 && sleep 0.2 && exit 3; trap 'exit 0' TERM; sleep 60 & wait", num_instances=3
-    )
+    found = machine.run("test $RANK = 1 && sleep 0.2 && exit 3; trap 'exit 0' TERM; sleep 60 & wait", num_instances=3)
     assert (found["state"], found["reason"]) == ("failed", "rank 1 failed: exit code 3")
     last = found["attempts"][-1]
     assert last["exit_code"] == 3
@@ -362,9 +357,7 @@ def test_a_cancel_after_the_end_changes_nothing(machine: Machine) -> None:
     assert machine.report(task)["state"] == "failed"
 
 
-def test_a_cancel_that_came_too_late_does_not_count(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cancel_that_came_too_late_does_not_count(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOW_RUNNER_WITHOUT", "guardian")
     task = machine.submit("echo ready; sleep 0.3; exit 4")
     machine.running(task)
@@ -402,8 +395,7 @@ def test_a_growing_log_gets_times(machine: Machine) -> None:
     machine.wait(task)
     data = machine.output(task, "stdout.idx")
     records = [
-        (int.from_bytes(data[i : i + 8], "little"), int.from_bytes(data[i + 8 : i + 16], "little"))
-        for i in (0, 16)
+        (int.from_bytes(data[i : i + 8], "little"), int.from_bytes(data[i + 8 : i + 16], "little")) for i in (0, 16)
     ]
     assert [offset for offset, _ in records] == [0, 4]
     assert begun < records[0][1] < records[1][1] - 200_000_000
@@ -423,9 +415,7 @@ def test_the_report_is_right_while_it_runs(machine: Machine) -> None:
     )
 
 
-def test_the_report_says_lost_when_all_witnesses_were_killed(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_report_says_lost_when_all_witnesses_were_killed(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLOW_RUNNER_WITHOUT", "guardian")
     task = machine.submit("echo ready; sleep 60")
     watcher = machine.running(task)
@@ -450,3 +440,9 @@ def test_mounts_are_there_for_the_command_alone(machine: Machine, tmp_path: Path
     assert machine.wait(task)["attempts"][-1]["exit_code"] == 6
     assert machine.output(task) == b"data"
     assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../..", ".flow-1.new", "a/b"])
+def test_what_is_no_name_of_a_task_is_found_nowhere(machine: Machine, name: str) -> None:
+    (machine.root / "tasks" / ".flow-1.new").mkdir(parents=True)
+    assert record.locate(str(machine.root), name) is None

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from flow_core.runner import files, outcome, places, record
-from flow_core.runner import bundle as bundles
+from flow_core.runner import bundle as bundles, files, outcome, places, record
 
 from .machine import Machine, alive, marked, until
 

@@ -155,13 +155,30 @@ def test_a_polling_watcher_has_no_descriptor():
         watcher.fileno()
 
 
-def test_close_releases_the_descriptor():
-    watcher = Watcher()
-    fd = watcher.fileno()
-    watcher.close()
-    watcher.close()
-    with pytest.raises(OSError):
-        os.fstat(fd)
+def test_many_watchers_in_turn_hold_few_descriptors(tmp_path):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        several = [Watcher() for _ in range(5)]
+        for watcher in several:
+            watcher.add(tmp_path)
+        for watcher in several:
+            watcher.close()
+            watcher.close()
+    assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+def test_a_watcher_hears_nothing_of_what_an_earlier_one_watched(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    with Watcher() as first:
+        first.add(tmp_path / "old")
+        (tmp_path / "old" / "x").touch()
+    with Watcher() as second:
+        handle = second.add(tmp_path / "new")
+        (tmp_path / "old" / "y").touch()
+        assert second.wait(0.05) == frozenset()
+        (tmp_path / "new" / "z").touch()
+        assert second.wait(5) == {handle}
 
 
 def test_when_the_user_has_no_more_inotify_instances_it_polls(tmp_path):
@@ -223,9 +240,7 @@ def test_a_full_queue_tells_of_everything(tmp_path):
 def test_a_network_file_system_is_polled(tmp_path, monkeypatch):
     from flow_core.runner import inotify
 
-    kind = subprocess.run(
-        ["stat", "-f", "-c", "%t", tmp_path], capture_output=True, text=True, check=True
-    ).stdout
+    kind = subprocess.run(["stat", "-f", "-c", "%t", tmp_path], capture_output=True, text=True, check=True).stdout
     with Watcher() as watcher:
         watcher.add(tmp_path)
         assert not watcher.polling

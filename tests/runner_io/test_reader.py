@@ -14,8 +14,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 import flow_core.runner
 from flow_core.runner import inotify, reader
@@ -256,9 +255,7 @@ def test_closed_is_asked_each_second_and_ends_a_follower_after_all_that_is_there
 def test_closed_is_asked_while_a_task_never_stops_talking(folder):
     folder.write(b"first\n")
     asked = []
-    for _ in reader.read(
-        folder.path, {}, True, closed=lambda: asked.append(time.monotonic()) or len(asked) == 2
-    ):
+    for _ in reader.read(folder.path, {}, True, closed=lambda: asked.append(time.monotonic()) or len(asked) == 2):
         folder.write(b"more\n")
     assert len(asked) == 2
     assert asked[1] - asked[0] <= 1
@@ -360,7 +357,7 @@ def test_reading_on_from_any_cursor_gives_the_same_bytes(tmp_path_factory, data,
         for piece in pieces:
             assert piece.data
             assert piece.time == reader.time_at(folder.rank(), "stdout", piece.offset)
-        read += b"".join(p.data for p in pieces)[: (stops + [0])[stops.index(start) + 1] - start]
+        read += b"".join(p.data for p in pieces)[: [*stops, 0][stops.index(start) + 1] - start]
     assert read == data
 
 
@@ -386,9 +383,10 @@ def test_a_damaged_index_costs_no_byte(tmp_path_factory, records, start):
     assert b"".join(p.data for p in pieces) == b"0123456789"[start:]
 
 
-def test_without_index_there_is_no_time(folder):
+def test_without_index_the_time_is_that_of_the_last_write(folder):
     folder.write(b"aaa")
-    assert once(folder) == [Piece(1, 0, "stdout", 0, b"aaa", None)]
+    os.utime(folder.rank(1, 0) / "stdout", (5, 5))
+    assert once(folder) == [Piece(1, 0, "stdout", 0, b"aaa", 5.0)]
 
 
 def test_bytes_before_the_first_record_have_no_time(folder):
@@ -510,10 +508,11 @@ def test_frames_carry_the_pieces_and_the_report(folder):
 
 def test_a_frame_has_the_documented_header(folder):
     folder.write(b"data")
+    os.utime(folder.rank(1, 0) / "stdout", (5, 5))
     folder.end()
     out = io.BytesIO()
     reader.write_frames(out, folder.path, {}, False)
-    assert out.getvalue().startswith(b'{"a":1,"r":0,"s":"stdout","o":0,"n":4,"t":null}\ndata{"end":"final"')
+    assert out.getvalue().startswith(b'{"a":1,"r":0,"s":"stdout","o":0,"n":4,"t":5.0}\ndata{"end":"final"')
 
 
 def test_frames_that_were_cut_anywhere_resume_without_loss(folder):
@@ -557,9 +556,7 @@ def test_a_cursor_survives_its_text(cursor):
     assert reader.parse_cursor(reader.write_cursor(cursor)) == cursor
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"1.stdout": 3}', '{"1.0.stdout": "x"}', '{"1.0.stdout": null}']
-)
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"1.stdout": 3}', '{"1.0.stdout": "x"}', '{"1.0.stdout": null}'])
 def test_a_text_that_is_no_cursor_is_an_error(text):
     with pytest.raises(ValueError, match="cursor"):
         reader.parse_cursor(text)
@@ -589,6 +586,16 @@ def test_the_command_streams_a_live_task_to_another_process(folder, tmp_path, no
     assert next(frames)[2:5] == ("stderr", 0, b"err\n")
     folder.end()
     assert [frame["end"] for frame in frames] == ["final"]
+    assert process.wait(5) == 0
+    process.stdout.close()
+
+
+def test_the_command_tells_the_end_without_a_byte_of_the_log(folder, node):
+    folder.write(b"much\n")
+    folder.write(b"more\n", stream="stderr")
+    process = node(str(folder.path), "{}", "follow", "--stream", "none")
+    folder.end()
+    assert [frame["end"] for frame in reader.parse_frames(process.stdout)] == ["final"]
     assert process.wait(5) == 0
     process.stdout.close()
 

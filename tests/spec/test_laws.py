@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 import jsonschema  # type: ignore[import-untyped]
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from flow_core.errors import ConfigError
 from flow_core.spec import (

@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from flow_core.spec import default_name
 
@@ -55,3 +54,9 @@ def test_every_command_gets_a_name_that_may_be_used(command: str | list[str]) ->
 def test_what_is_quoted_separates_no_steps() -> None:
     assert default_name("trap 'echo bye; exit 9' TERM; python train.py") == "train"
     assert default_name('echo "a; b" | tee log') == "echo"
+
+
+@pytest.mark.timeout(10)
+def test_a_name_is_made_at_once_from_a_command_of_any_length() -> None:
+    assert default_name("python train.py " + "x" * (1 << 20)) == "train"
+    assert default_name("echo '" + "x y " * (1 << 18)) == "echo"

@@ -7,8 +7,7 @@ import math
 import pickle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from flow_core.types import (
     FINAL_STATES,
@@ -36,7 +35,16 @@ from flow_core.types import (
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("1h30m", 5400), ("2d", 172800), ("2-12:00:00", 216000), ("00:00:30", 30), ("45", 45), ("1.5h", 5400), ("250ms", 0.25)],
+    [
+        ("90s", 90),
+        ("1h30m", 5400),
+        ("2d", 172800),
+        ("2-12:00:00", 216000),
+        ("00:00:30", 30),
+        ("45", 45),
+        ("1.5h", 5400),
+        ("250ms", 0.25),
+    ],
 )
 def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
     assert math.isclose(parse_duration(text), seconds)
@@ -49,7 +57,8 @@ def test_what_is_no_duration_is_refused_with_the_forms(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"), [("512MiB", 512 * 2**20), ("16gib", 16 * 2**30), ("100GB", 10**11), ("7", 7), ("1.5 KiB", 1536), ("3B", 3)]
+    ("text", "count"),
+    [("512MiB", 512 * 2**20), ("16gib", 16 * 2**30), ("100GB", 10**11), ("7", 7), ("1.5 KiB", 1536), ("3B", 3)],
 )
 def test_sizes_are_read_as_people_write_them(text: str, count: int) -> None:
     assert parse_size(text) == count
@@ -66,14 +75,23 @@ def test_sizes_are_shown_in_1024s(count: int, text: str) -> None:
     assert format_size(count) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.25, "0.2s"), (45, "45s"), (5400, "1h30m"), (187200, "2d4h"), (3, "3s")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.25, "0.2s"), (45, "45s"), (5400, "1h30m"), (187200, "2d4h"), (3, "3s")]
+)
 def test_durations_are_shown_in_two_units(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "count"),
-    [("a100", "a100", None), ("8xh100", "h100", 8), ("h100:8", "h100", 8), ("cpu", "cpu", None), ("32xCPU", "cpu", 32), ("n1-std-4", "n1-std-4", None)],
+    [
+        ("a100", "a100", None),
+        ("8xh100", "h100", 8),
+        ("h100:8", "h100", 8),
+        ("cpu", "cpu", None),
+        ("32xCPU", "cpu", 32),
+        ("n1-std-4", "n1-std-4", None),
+    ],
 )
 def test_instance_types_are_read_by_the_users_grammar(text: str, kind: str, count: int | None) -> None:
     found = parse_instance_type(text)
@@ -145,7 +163,7 @@ def test_a_cursor_stands_behind_the_chunk_it_was_given(parts: list[bytes]) -> No
 def test_a_config_pickles_copies_and_cannot_be_changed() -> None:
     config = TaskConfig(command="true", env={"A": "1"}, options={"local": {"x": 1}})
 
-    assert pickle.loads(pickle.dumps(config)) == config  # noqa: S301
+    assert pickle.loads(pickle.dumps(config)) == config
     assert copy.deepcopy(config) == config
     with pytest.raises(TypeError, match="read-only"):
         config.env["B"] = "2"  # type: ignore[index]

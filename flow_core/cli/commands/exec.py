@@ -29,6 +29,8 @@ def command(task: str, node: int, tty: bool | None, words: Sequence[str]) -> int
     """Run a command beside a running task, in its environment, and exit with the command's code."""
     found = Flow().task(task)
     say_which(task, found.row)
+    if found.refresh().is_final:
+        raise UnavailableError(f"{found.id} has ended ({found.row.state}): there is nothing to run beside")
     terminal = sys.stdin.isatty() and sys.stdout.isatty() if tty is None else tty
     return TaskStatus(_start(found.exec(words, node, terminal)))
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,16 +16,21 @@ from flow_core.cli._envelope import emit
 from flow_core.cli._group import Group
 from flow_core.cli._options import json_option
 from flow_core.cli._table import pairs, show
+from flow_core.cli._talk import say
 from flow_core.client import Flow
 from flow_core.errors import NotFoundError
 from flow_core.plugins import GROUPS, Catalog, Plugin
 
+if TYPE_CHECKING:
+    from flow_core.plugins._doctor import Probe
+
+_KINDS = ("provider", "frontend", "result-store", "secret-store", "command", "host")
 HEADER = ("KIND", "NAME", "DISTRIBUTION", "VERSION", "STATE", "SUMMARY")
 
 
 @click.group("plugins", cls=Group)
 def command() -> None:
-    """List, show and diagnose plugins."""
+    """List, show, diagnose and begin plugins."""
 
 
 @command.command("list")
@@ -44,9 +53,32 @@ def show_(name: str, as_json: bool) -> None:
     if not found:
         raise NotFoundError(f"no plugin {name!r} is installed", "flow plugins list shows what is")
     if as_json:
-        emit([{**_record(plugin), "hooks": _hooks(plugin)} for plugin in found])
+        emit([_probed_record(plugin) for plugin in found])
     else:
         sys.stdout.write("\n".join(_detail(plugin) for plugin in found))
+
+
+@command.command("new")
+@click.argument("kind", type=click.Choice(_KINDS))
+@click.argument("name")
+@click.option("--path", type=click.Path(path_type=Path), help="The project's folder; without it flow-NAME here.")
+@json_option
+def new(kind: str, name: str, path: Path | None, as_json: bool) -> None:
+    """Begin a plugin: a whole project that passes the conformance kit as it is written.
+
+    \b
+      flow plugins new provider acme
+    """
+    from flow_core.plugins._scaffold import create
+
+    folder = path or Path(f"flow-{name}")
+    written = create(kind, name, folder)
+    if as_json:
+        emit({"path": folder, "files": [file.relative_to(folder) for file in written]})
+        return
+    sys.stdout.writelines(f"{file}\n" for file in written)
+    sys.stdout.flush()
+    say(f"next: cd {shlex.quote(str(folder))} && pip install -e '.[test]' && pytest")
 
 
 @command.command("doctor")
@@ -81,13 +113,19 @@ def _record(plugin: Plugin) -> dict[str, object]:
     }
 
 
-def _hooks(plugin: Plugin) -> tuple[str, ...]:
-    from flow_core.plugins._doctor import probe
+def _probed_record(plugin: Plugin) -> dict[str, object]:
+    found = _probed(plugin)
+    return {**_record(plugin), "hooks": found.hooks, "settings": found.settings}
 
-    return () if plugin.problem() else probe(plugin).hooks
+
+def _probed(plugin: Plugin) -> Probe:
+    from flow_core.plugins._doctor import Probe, probe
+
+    return Probe() if plugin.problem() else probe(plugin)
 
 
 def _detail(plugin: Plugin) -> str:
+    found = _probed(plugin)
     facts = [
         ("plugin", plugin.name),
         ("kind", plugin.kind),
@@ -95,7 +133,14 @@ def _detail(plugin: Plugin) -> str:
         ("summary", plugin.summary),
         ("entry point", plugin.entry.value),
         ("needs", f"flow-core{plugin.requires_core}"),
-        ("problem", plugin.problem()),
-        ("hooks", ", ".join(_hooks(plugin))),
+        ("problem", plugin.problem() or found.error),
+        ("hooks", ", ".join(found.hooks)),
+        *(("setting", _setting(name, setting)) for name, setting in found.settings.items()),
     ]
     return pairs(facts)
+
+
+def _setting(name: str, setting: Mapping[str, str]) -> str:
+    default = setting["default"] and f" = {setting['default']}"
+    variable = setting["env"] and f" (variable {setting['env']})"
+    return f"{name}: {setting['type']}{default}. {setting['help']}{variable}"

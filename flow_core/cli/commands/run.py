@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from flow_core.cli._complete import complete_profile
 from flow_core.cli._options import json_option
-from flow_core.spec import flags
+from flow_core.spec import flags, is_task_file
 
 
 class RunCommand(click.Command):
@@ -20,7 +19,8 @@ class RunCommand(click.Command):
         """Move a task file behind the options that follow it."""
         words = self._words(ctx, args)
         start = len(args) - len(words)
-        if len(words) > 1 and is_task_file(words[0]) and args[start - 1 : start] != ["--"]:
+        chosen = any(arg.partition("=")[0] == "--frontend" for arg in args[:start])
+        if len(words) > 1 and not chosen and is_task_file(words[0]) and args[start - 1 : start] != ["--"]:
             if more := self._words(ctx, words[1:]):
                 raise click.UsageError(f"{words[0]} is a task file and takes no arguments: {more[0]}", ctx)
             args = [*args[:start], *words[1:], words[0]]
@@ -42,11 +42,6 @@ class RunCommand(click.Command):
         found, _, _ = self.make_parser(ctx).parse_args(list(args))
         words = found.get("words")
         return list(words) if isinstance(words, (tuple, list)) else []
-
-
-def is_task_file(word: str) -> bool:
-    """Say whether ``word`` names a task file rather than a command."""
-    return word.endswith((".yaml", ".yml", ".json")) and Path(word).is_file()
 
 
 def _task_options() -> Iterator[click.Option]:
@@ -72,12 +67,13 @@ def _task_options() -> Iterator[click.Option]:
     context_settings={"allow_interspersed_args": False},
     epilog="What flow prints of its own goes to stderr. Exit codes: the task's; Flow's own are 2 and 64 to 77.",
 )
-@click.argument("words", metavar="COMMAND... | FILE.yaml", nargs=-1, required=True)
+@click.argument("words", metavar="COMMAND... | FILE [ARGUMENTS]", nargs=-1, required=True)
 @click.option("-d", "--detach", is_flag=True, help="Print the task's id and do not wait.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, where and at what price; do nothing.")
 @click.option("-v", "--verbose", is_flag=True, help="With --dry-run: also what would be sent, and the whole config.")
 @click.option("-q", "--quiet", is_flag=True, help="Leave out Flow's own lines.")
 @click.option("--no-redact", is_flag=True, help="Show the values of the task's own secrets.")
+@click.option("--frontend", metavar="NAME", help="The plugin that reads FILE; without it the one that knows it.")
 @json_option
 def command(
     words: Sequence[str],
@@ -86,13 +82,14 @@ def command(
     verbose: bool,
     quiet: bool,
     no_redact: bool,
+    frontend: str | None,
     as_json: bool,
     **given: Any,
 ) -> int:
     """Run a command or a task file, follow it, and exit with its exit code.
 
     One word is text for `sh -c`; several are a program and its arguments, and everything behind the first belongs to
-    it. A task file is YAML or JSON; options are laid over it.
+    it. A task file is YAML or JSON, or whatever an installed frontend reads; options are laid over it.
 
     \b
       flow run 'python train.py | tee log'
@@ -101,7 +98,7 @@ def command(
     """
     from flow_core.cli import _run
 
-    request = _run.Request(words, given, detach, verbose, quiet, not no_redact, as_json)
+    request = _run.Request(words, given, detach, verbose, quiet, not no_redact, as_json, frontend)
     return _run.dry_run(request) if dry_run else _run.run(request)
 
 

@@ -25,10 +25,13 @@ def command() -> None:
 
 @command.command("set")
 @click.argument("name")
+@click.option("--store", metavar="PLUGIN", help="The secret store to keep it in, not the keyring or a 0600 file.")
 @json_option
-def set_(name: str, as_json: bool) -> None:
+def set_(name: str, store: str | None, as_json: bool) -> None:
     """Keep a secret; the value is asked for, or one line of stdin."""
-    store = secrets.set_(name, _ask.value(f"value of {name}", hidden=True), Flow().session.secret_stores)
+    session = Flow().session
+    stores = [session.secret_plugin(store)] if store else session.secret_stores
+    store = secrets.set_(name, _ask.value(f"value of {name}", hidden=True), stores)
     say(f"{name} is kept in {store}")
     if as_json:
         emit({"name": name, "store": store})

@@ -9,8 +9,7 @@ import click
 from flow_core.cli._ask import confirm
 from flow_core.cli._envelope import emit
 from flow_core.cli._group import Group
-from flow_core.cli._options import json_option, provider_option
-from flow_core.cli._options import size as read_size
+from flow_core.cli._options import json_option, provider_option, size as read_size
 from flow_core.cli._table import pairs, show
 from flow_core.cli._talk import say
 from flow_core.cli._words import stamp

@@ -89,7 +89,9 @@ def test_a_snapshot_is_the_code_as_it_was(flow: Flow, project: Path) -> None:
     (project / ".gitignore").write_text("*.log\n")
     (project / "big.log").write_text("ignored")
 
-    task = flow.submit("while [ ! -e $GO ]; do sleep 0.02; done; cat file.txt; ls -A", code="snapshot", env={"GO": str(project / "go")})
+    task = flow.submit(
+        "while [ ! -e $GO ]; do sleep 0.02; done; cat file.txt; ls -A", code="snapshot", env={"GO": str(project / "go")}
+    )
     (project / "file.txt").write_text("after")
     (project / "go").touch()
 
@@ -98,7 +100,8 @@ def test_a_snapshot_is_the_code_as_it_was(flow: Flow, project: Path) -> None:
 
 def test_every_rank_has_its_variables(flow: Flow) -> None:
     task = flow.submit(
-        "echo $NODE_RANK/$NNODES $RANK/$WORLD_SIZE $LOCAL_RANK $FLOW_NODE_RANK/$FLOW_NUM_NODES $MASTER_ADDR:$MASTER_PORT", num_instances=3
+        "echo $NODE_RANK/$NNODES $RANK/$WORLD_SIZE $LOCAL_RANK $FLOW_NODE_RANK/$FLOW_NUM_NODES $MASTER_ADDR:$MASTER_PORT",
+        num_instances=3,
     )
     lines = [output(task, rank=rank).decode().split() for rank in range(3)]
 
@@ -165,7 +168,7 @@ def test_a_log_is_resumed_at_its_cursor(flow: Flow) -> None:
 
 def test_a_secret_reaches_the_task_and_nothing_else(flow: Flow, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_TOKEN", "correct-horse-battery")
-    task = flow.submit("printf %s \"$TOKEN\" | sha256sum", secrets=["MY_TOKEN=TOKEN"])
+    task = flow.submit('printf %s "$TOKEN" | sha256sum', secrets=["MY_TOKEN=TOKEN"])
 
     assert output(task).decode().split()[0] == sha256(b"correct-horse-battery").hexdigest()
     task.wait()

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import attrs
 
-from flow_core import NodeAccess, NotFoundError, Problem, ProviderFacts, Submission, TaskConfig, TaskRef, TaskReport, hookimpl, nodes
+from flow_core import (
+    NodeAccess,
+    NotFoundError,
+    Problem,
+    ProviderFacts,
+    Submission,
+    TaskConfig,
+    TaskRef,
+    TaskReport,
+    hookimpl,
+    nodes,
+)
 from flow_core.hookspecs import NodeHooks, ProvisionHooks
 
 
@@ -34,9 +45,8 @@ class ToyProvider(ProvisionHooks, NodeHooks):
 
     @hookimpl
     def flow_provider_facts(self) -> ProviderFacts:
-        return ProviderFacts(
-            shares_client_files=True, multi_node=True, separate_streams=True, restarts_by_itself=True, min_poll_seconds=0.05
-        )
+        here = ProviderFacts(shares_client_files=True, multi_node=True, separate_streams=True)
+        return attrs.evolve(here, restarts_by_itself=True, min_poll_seconds=0.05)
 
     @hookimpl
     def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:

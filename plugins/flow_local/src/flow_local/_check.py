@@ -20,7 +20,7 @@ def gpus_wanted(config: TaskConfig) -> tuple[str | None, int]:
     """Return (kind or None for any, count) of the GPUs per node."""
     asked = instance(config)
     if asked is not None and not asked.is_cpu:
-        return asked.kind, asked.count or 1
+        return None if asked.kind == "gpu" else asked.kind, asked.count or 1
     return config.resources.gpu, config.resources.gpu_count or (1 if config.resources.gpu else 0)
 
 
@@ -41,21 +41,42 @@ def problems(config: TaskConfig, machine: Machine, volumes: Volumes, cwd: Path) 
 
 def _resources(config: TaskConfig, machine: Machine) -> Iterator[Problem]:
     kind, count = gpus_wanted(config)
-    there = [gpu for gpu in machine.gpus if kind in (None, "gpu", gpu.kind)]
+    there = [gpu for gpu in machine.gpus if kind in (None, gpu.kind)]
     if count * config.num_instances > len(there):
         wanted = f"{count * config.num_instances} x {kind or 'gpu'}"
         hint = "choose another provider, or leave out the GPUs"
-        yield Problem("instance_type", "NO_SUCH_MACHINE", f"{wanted} is more than this machine has ({machine.summary})", hint)
+        yield Problem(
+            "instance_type", "NO_SUCH_MACHINE", f"{wanted} is more than this machine has ({machine.summary})", hint
+        )
     cpus = (cpus_wanted(config) or 0) * config.num_instances
     if cpus > machine.cpus:
-        yield Problem("resources.cpus", "TOO_MANY_CPUS", f"{cpus:g} CPUs is more than this machine has ({machine.summary})")
+        yield Problem(
+            "resources.cpus", "TOO_MANY_CPUS", f"{cpus:g} CPUs is more than this machine has ({machine.summary})"
+        )
     memory = (config.resources.memory or 0) * config.num_instances
     if memory > machine.memory:
         asked = format_size(memory)
-        yield Problem("resources.memory", "TOO_MUCH_MEMORY", f"{asked} is more than this machine has ({machine.summary})")
-    if config.resources.gpu_memory and there and max(gpu.memory for gpu in there) < config.resources.gpu_memory:
-        asked = format_size(config.resources.gpu_memory)
-        yield Problem("resources.gpu_memory", "GPU_MEMORY", f"no GPU here has {asked} ({machine.summary})")
+        yield Problem(
+            "resources.memory", "TOO_MUCH_MEMORY", f"{asked} is more than this machine has ({machine.summary})"
+        )
+    elif count and (least := config.resources.gpu_memory):
+        large = sum(gpu.memory >= least for gpu in there)
+        if large < count * config.num_instances:
+            text = f"{large} GPUs here have {format_size(least)}, {count * config.num_instances} are wanted"
+            yield Problem("resources.gpu_memory", "GPU_MEMORY", f"{text} ({machine.summary})")
+    yield from _not_enforced(config)
+
+
+def _not_enforced(config: TaskConfig) -> Iterator[Problem]:
+    wanted = {"memory": config.resources.memory, "cpu": cpus_wanted(config)}
+    if not any(wanted.values()):
+        return
+    enforced = nodes.enforced_limits()
+    for name, claim in wanted.items():
+        if claim and name not in enforced:
+            path = "resources.memory" if name == "memory" else "resources.cpus"
+            text = "counted, but not enforced: no control group here may be written"
+            yield Problem(path, "NOT_ENFORCED", text, "flow doctor says more", severity="warning")
 
 
 def _mounts(config: TaskConfig, volumes: Volumes, cwd: Path) -> Iterator[Problem]:

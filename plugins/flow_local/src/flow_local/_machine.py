@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-import shutil
-import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-_QUERY = ("nvidia-smi", "--query-gpu=index,name,memory.total", "--format=csv,noheader,nounits")
+from flow_core import nodes
 
-
-@attrs.frozen
-class Gpu:
-    """One GPU: ``id`` is what CUDA_VISIBLE_DEVICES takes, ``memory`` bytes."""
-
-    id: str
-    name: str
-    memory: int
-
-    @property
-    def kind(self) -> str:
-        """The name as people type it: ``NVIDIA A100-SXM4-80GB`` is ``a100``."""
-        words = self.name.lower().replace("-", " ").split()
-        return next((word for word in words if any(c.isdigit() for c in word)), words[-1] if words else "gpu")
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_CPU_LIMIT = "/sys/fs/cgroup/cpu.max"
+_CPU_LIMIT_OF_OLD = "/sys/fs/cgroup/cpu/cpu.cfs_%s_us"
+_REMEMBERED = 60.0  # seconds for which GPUs are not looked for again
+_NOTE = "gpus.json"
 
 
 @attrs.frozen
@@ -35,7 +26,7 @@ class Machine:
 
     cpus: int
     memory: int
-    gpus: tuple[Gpu, ...]
+    gpus: tuple[nodes.Gpu, ...]
 
     @property
     def summary(self) -> str:
@@ -47,38 +38,56 @@ class Machine:
         return f"{self.cpus} CPUs, {format_size(self.memory)} memory, {gpus}"
 
 
-def detect() -> Machine:
-    """Look at this machine; asks nvidia-smi when it is there (0.1 to 2 s)."""
-    return Machine(cpus=cores(), memory=_memory(), gpus=tuple(_gpus()))
+def detect(memory: Path | None = None) -> Machine:
+    """Look at this machine; asks nvidia-smi when it is there (0.1 to 2 s).
+
+    ``memory``: a folder that remembers the GPUs for a minute, without who uses them: a loop of submits asks once.
+    """
+    return Machine(cpus=cores(), memory=_memory(), gpus=_remembered(memory) or _gpus(memory))
 
 
 def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use: by its mask, and by the quota of its container."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min([found, *_quota()]))
+
+
+def _quota() -> Iterator[int]:
+    both = _read(_CPU_LIMIT).split() or [_read(_CPU_LIMIT_OF_OLD % "quota"), _read(_CPU_LIMIT_OF_OLD % "period")]
+    if len(both) == 2 and all(word.isdigit() for word in both):
+        yield int(both[0]) // int(both[1])
 
 
 def _memory() -> int:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([total, *_container_limits()])
+    return min([total, *(int(text) for path in _MEMORY_LIMITS if (text := _read(path)).isdigit())])
 
 
-def _container_limits() -> Iterator[int]:
-    for path in _CGROUP_LIMITS:
-        try:
-            text = Path(path).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            yield int(text)
-
-
-def _gpus() -> Iterator[Gpu]:
-    if shutil.which(_QUERY[0]) is None:
-        return
+def _read(path: str) -> str:
     try:
-        answer = subprocess.run(_QUERY, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return
-    for line in answer.stdout.splitlines():
-        index, name, memory = (part.strip() for part in line.split(","))
-        yield Gpu(index, name, int(memory) * 1024**2)
+        return Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _gpus(memory: Path | None) -> tuple[nodes.Gpu, ...]:
+    found = tuple(nodes.find_gpus())
+    if memory is not None and found:
+        plain = [[gpu.id, gpu.kind, gpu.name, gpu.memory] for gpu in found]
+        with contextlib.suppress(OSError):
+            memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new = memory / f".{_NOTE}.{os.getpid()}"
+            new.write_text(json.dumps(plain), encoding="utf-8")
+            new.rename(memory / _NOTE)
+    return found
+
+
+def _remembered(memory: Path | None) -> tuple[nodes.Gpu, ...]:
+    if memory is None:
+        return ()
+    try:
+        if not 0 <= time.time() - (memory / _NOTE).stat().st_mtime < _REMEMBERED:
+            return ()
+        return tuple(nodes.Gpu(*fields) for fields in json.loads((memory / _NOTE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -16,11 +17,13 @@ from flow_core import (
     OfferRequest,
     Problem,
     ProviderFacts,
+    StateError,
     Submission,
     TaskConfig,
     TaskListing,
     TaskRef,
     TaskReport,
+    TransientError,
     UnavailableError,
     Volume,
     VolumeSpec,
@@ -29,7 +32,8 @@ from flow_core import (
 )
 from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
 from flow_core.settings import paths
-from flow_local import _check
+from flow_core.types import DoctorCheck, QueuedTask
+from flow_local import _check, _doctor
 from flow_local._engines import INSTALL, Engine, find
 from flow_local._machine import Machine, cores, detect
 from flow_local._settings import LocalSettings
@@ -40,6 +44,8 @@ PASSED = (
     *("VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "LD_LIBRARY_PATH"),
 )
 """The variables of the submitting shell that every task sees; ``pass_env`` adds more."""
+
+_MANY = 20  # tasks; of fewer each folder is looked at
 
 _FACTS = ProviderFacts(
     shares_client_files=True,
@@ -66,7 +72,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @cached_property
     def _machine(self) -> Machine:
-        return detect()
+        return detect(self._root)
 
     @hookimpl
     def flow_provider_facts(self) -> ProviderFacts:
@@ -76,6 +82,13 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
         if _claims_nothing(config):
             return []
+        found = self._problems(config)
+        if all(problem.severity != "error" for problem in found):
+            return found
+        self._machine = detect()  # what was remembered may be what is wrong
+        return self._problems(config)
+
+    def _problems(self, config: TaskConfig) -> list[Problem]:
         return [*_check.problems(config, self._machine, self._volumes, Path.cwd()), *self._image_problems(config)]
 
     def _image_problems(self, config: TaskConfig) -> Iterator[Problem]:
@@ -121,8 +134,9 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         config, document = submission.config, dict(submission.bundle.document)
         limits = document["limits"]
         assert isinstance(limits, Mapping)
-        _, gpus = _check.gpus_wanted(config)
-        document["limits"] = {**limits, "cpus": _check.cpus_wanted(config), "gpu_count": gpus}
+        kind, gpus = _check.gpus_wanted(config)
+        gpu = {"gpu_count": gpus, "gpu_kind": kind, "gpu_memory": config.resources.gpu_memory}
+        document["limits"] = {**limits, "cpus": _check.cpus_wanted(config), **gpu}
         document["mounts"] = list(self._mounts(submission))
         if config.image is not None:
             document["image"] = self._image(config.image)
@@ -157,28 +171,35 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def _describe_machine(self, config: TaskConfig) -> None:
         """Tell the supervisor what there is to give out; GPUs are looked for when the first task asks for one."""
         gpus = _check.gpus_wanted(config)[1] > 0
-        found: dict[str, object] = {"cpus": cores(), "max_tasks": self._settings.max_tasks or 4 * cores()}
+        found: dict[str, object] = {"cpus": cores(), "max_tasks": self._settings.max_tasks}
         if gpus or config.resources.memory:
             found["memory"] = self._machine.memory
         if gpus:
-            found["gpus"] = [{"id": gpu.id, "name": gpu.kind} for gpu in self._machine.gpus]
+            found["gpus"] = [{"id": gpu.id, "name": gpu.kind, "memory": gpu.memory} for gpu in self._machine.gpus]
         nodes.describe_machine(self._root, found)
 
     @hookimpl
     def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:  # noqa: ARG002
+        nodes.sweep(self._root / "tasks")  # what those had begun that were killed: it may hold code and secrets
         return {name: [TaskRef(name)] for name in request_ids if nodes.locate(self._root, name)}
 
     @hookimpl
     def flow_provision_list(self, since: float) -> Sequence[TaskListing]:
         folders = [*self._root.glob("tasks/flow-*"), *self._root.glob("done/*/flow-*")]
-        found = (nodes.listing(folder) for folder in folders)
-        return [task for task in found if task.created_at >= since]
+        return [task for task in self._listings(folders) if task.created_at >= since]
+
+    def _listings(self, folders: Sequence[Path]) -> Iterator[TaskListing]:
+        for folder in folders:
+            with suppress(NotFoundError):  # it was removed between the two looks
+                yield nodes.listing(folder)
 
     @hookimpl
     def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
         if nodes.is_waiting(self._root):
-            nodes.serve(self._root)  # whoever ran them may have been killed
-        reports = {ref: self._report(ref) for ref in refs}
+            with suppress(StateError, TransientError):  # a full disk keeps nobody from looking
+                nodes.serve(self._root)  # whoever ran them may have been killed
+        waiting = nodes.waiting_reports(self._root, [ref.id for ref in refs]) if len(refs) > _MANY else {}
+        reports = {ref: waiting.get(ref.id) or self._report(ref) for ref in refs}
         return {ref: report for ref, report in reports.items() if report is not None}
 
     def _report(self, ref: TaskRef) -> TaskReport | None:
@@ -188,7 +209,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
                 return None
             try:
                 return nodes.report(folder)
-            except FileNotFoundError:
+            except NotFoundError:
                 continue
         return None
 
@@ -197,6 +218,16 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         going = nodes.cancel(self._folder(ref), grace_seconds)
         nodes.serve(self._root, ref.id)
         return going
+
+    @hookimpl
+    def flow_provision_queue(self) -> Sequence[QueuedTask]:
+        if nodes.is_waiting(self._root):
+            nodes.serve(self._root)
+        return nodes.queue(self._root)
+
+    @hookimpl
+    def flow_provider_checks(self) -> Sequence[DoctorCheck]:
+        return list(_doctor.checks(self._machine))
 
     @hookimpl
     def flow_node_access(self, ref: TaskRef) -> Sequence[NodeAccess]:

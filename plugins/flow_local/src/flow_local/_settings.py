@@ -17,11 +17,15 @@ class LocalSettings:
     max_tasks: int | None = attrs.field(
         default=None,
         validator=attrs.validators.optional(attrs.validators.ge(1)),
-        metadata={"help": "Most tasks at once that claim no CPUs, memory or GPUs; default: 4 per core."},
+        metadata={
+            "help": "Most tasks at once; default: no limit but 4 per core for those that claim no CPUs, memory or GPUs."
+        },
     )
     container_engine: str | None = attrs.field(
         default=None,
-        metadata={"help": "What runs images: podman, docker, apptainer, or a path; default: the first of these that works."},
+        metadata={
+            "help": "What runs images: podman, docker, apptainer, or a path; default: the first of these that works."
+        },
     )
     pass_env: tuple[str, ...] = attrs.field(
         default=(), converter=tuple, metadata={"help": "More variables of the submitting shell that tasks see."}

@@ -32,7 +32,7 @@ class Volumes:
 
     def create(self, spec: VolumeSpec, request_id: str) -> Volume:
         """Create a volume; the same ``request_id`` gives the same one. Raises ConflictError when the name is taken."""
-        new = self._root / f".{spec.name}.{request_id}.new"
+        new = self._root / f".{spec.name}.{os.urandom(8).hex()}.new"  # the same request may come twice at once
         document = {"request_id": request_id, "size_gb": spec.size_gb, "created_at": time.time()}
         try:
             (new / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,7 +65,9 @@ class Volumes:
             return False
         users = list(self._users(name))
         if users:
-            raise ConflictError(f"volume {name!r} is used by {', '.join(users)}", "wait for it, or cancel it, then delete")
+            raise ConflictError(
+                f"volume {name!r} is used by {', '.join(users)}", "wait for it, or cancel it, then delete"
+            )
         gone = self._root / f".{name}.{os.urandom(4).hex()}.deleted"
         (self._root / name).rename(gone)
         shutil.rmtree(gone)
