@@ -13,8 +13,8 @@ from .record import read_final, read_json, write_json
 def request_cancel(folder: str, grace: Optional[float] = None) -> bool:
     """Ask for the end of a task, ``grace`` seconds between the stop signal and SIGKILL (None: the task's own).
 
-    False when it has ended already. Asked again, the shorter grace counts. Ring its machine's bell, or it is seen within a second. Raises
-    FileNotFoundError when the folder is gone.
+    False when it has ended already. Asked again, the shorter grace counts. Ring its machine's bell, or it is seen
+    within a second. Raises FileNotFoundError when the folder is gone.
     """
     if read_final(folder) is not None:
         return False
