@@ -19,10 +19,12 @@ async def relay(local: int, host: str, port: int, begun: Callable[[int], None], 
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
+        # Cancelled when the relay is over: asyncio of Python 3.11 and older would print a traceback for that.
+        with suppress(OSError, asyncio.CancelledError):
             far_reader, far_writer = await asyncio.open_connection(host, port)
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-        await _close(writer)
+        with suppress(asyncio.CancelledError):
+            await _close(writer)
 
     try:
         server = await asyncio.start_server(serve, HOST, local)

@@ -70,7 +70,12 @@ class Scope:
         """Refuse marked methods that fit no hook, in words that say what would fit."""
         for name in dir(type(plugin)):
             own = getattr(type(plugin), name) if name.startswith("flow_") else None
-            if own is None or not hasattr(own, "flow_impl") or own.flow_impl.get("specname"):
+            if (
+                own is None
+                or not hasattr(own, "flow_impl")
+                or own.flow_impl["specname"]
+                or own.flow_impl["optionalhook"]
+            ):
                 continue
             if name not in arguments:
                 raise self._fault(f"there is no hook {name}{_nearest(name, arguments)}")

@@ -61,7 +61,8 @@ class Surroundings(Contract):
         set_("KIT_SECRET", value, bench.flow.session.secret_stores)
         task = bench.run('test -n "$KIT_SECRET" && echo ${#KIT_SECRET}', secrets=["KIT_SECRET"])
         assert bench.output(task) == b"%d\n" % len(value)
-        assert bench.holders([value.encode()]) == ["secrets.json"]
+        # Where there is a keyring, it is in no file at all.
+        assert set(bench.holders([value.encode()])) <= {"secrets.json"}
 
     def test_p57_a_secret_shows_in_no_argument_list_and_no_text(self, bench: Bench) -> None:
         value = "kit-" + new_request_id()
