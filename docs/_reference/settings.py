@@ -36,6 +36,7 @@ _VARIABLES = {
     "FLOW_PROFILE_<NAME>_<KEY>": "a setting of a profile; `__` in KEY goes one level down",
     "FLOW_EXIT_FILE": "a file that gets `task N` or `flow N` at the end of a command",
     "FLOW_NO_PLUGINS": "1: no plugin is seen",
+    "FLOW_LOG": "`text` or `json`: a line on stderr for each hook that is called, with its plugin and how long it took",
     "FLOW_DISABLE_PLUGINS": "distributions to leave out, with commas",
     "FLOW_DEBUG": "1: tracebacks are shown",
     "NO_COLOR": "no colours",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from flow_core.errors import CapabilityError, FlowError, PluginError, ProviderError
+
+if TYPE_CHECKING:
+    from flow_core.plugins._log import HookLog
 
 
 class _Manager(pluggy.PluginManager):
@@ -44,6 +48,7 @@ class Scope:
         self._distribution = distribution
         self.plugin_class = type(plugin)
         self._lock = None if thread_safe else threading.RLock()
+        self._log = _log(self.label)
         manager = _Manager("flow")
         for spec in specs:
             manager.add_hookspecs(spec)
@@ -115,6 +120,11 @@ class Scope:
         """Call one hook. What is raised and is no FlowError becomes a ProviderError that names plugin and hook."""
         if hook not in self.supports:
             self.require(hook)
+        if self._log is not None:
+            return self._log.call(hook, lambda: self._call(hook, arguments))
+        return self._call(hook, arguments)
+
+    def _call(self, hook: str, arguments: Mapping[str, Any]) -> Any:
         try:
             if self._lock is None:
                 return getattr(self._hook, hook)(**arguments)
@@ -137,6 +147,15 @@ class Scope:
     def wrong_answer(self, hook: str, answer: object, wanted: str) -> PluginError:
         """Return the error for an answer of the wrong type."""
         return self._fault(f"{hook} returned {type(answer).__name__}, not {wanted}")
+
+
+def _log(label: str) -> HookLog | None:
+    form = os.environ.get("FLOW_LOG", "")
+    if form in ("", "0"):
+        return None
+    from flow_core.plugins._log import HookLog  # 40 ms, and only for who asks
+
+    return HookLog(label, form)
 
 
 def _nearest(word: str, known: Collection[str]) -> str:

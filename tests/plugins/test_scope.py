@@ -158,3 +158,16 @@ def test_opening_evaluates_no_property_of_the_plugin() -> None:
             raise AssertionError("evaluated")
 
     assert scope(Lazy()).supports
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_log_names_hook_and_plugin_and_no_argument(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    monkeypatch.setenv("FLOW_LOG", form)
+    scope(Good()).call("flow_provision_cancel", ref=TaskRef("hunter2"), grace_seconds=1.0)
+
+    line = capsys.readouterr().err
+    assert "flow_provision_cancel" in line
+    assert "flow-acme 1.2" in line
+    assert "hunter2" not in line
