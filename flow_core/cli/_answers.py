@@ -215,7 +215,9 @@ ANSWERS: Mapping[str, Schema] = {
     "secret.list": _list(_object({"name": _TEXT, "store": _TEXT})),
     "secret.delete": _object({"name": _TEXT, "deleted": _YES_NO}),
     "plugins.list": _list(_object(_PLUGIN)),
-    "plugins.show": _list(_object({**_PLUGIN, "hooks": _list(_TEXT), "settings": {"type": "object"}})),
+    "plugins.show": _list(
+        _object({**_PLUGIN, "hooks": _list(_TEXT), "settings": {"type": "object"}, "wrappers": _list(_TEXT)})
+    ),
     "plugins.new": _object({"path": _TEXT, "files": _list(_TEXT)}),
     "plugins.doctor": _list(_FINDING),
     "doctor": _list(_FINDING),

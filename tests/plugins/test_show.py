@@ -64,3 +64,31 @@ def test_a_program_gets_hooks_and_settings_too(environ: dict[str, str]) -> None:
 
     assert found["hooks"] == ["flow_secret_get", "flow_secret_list"]
     assert found["settings"]["seconds"] == {"type": "float", "default": "5.0", "help": "Patience.", "env": ""}
+
+
+GUARD = """
+from flow_core import hookimpl
+from flow_core.hookspecs import HostHooks
+
+class Audit:
+    @hookimpl(wrapper=True)
+    def flow_provision_submit(self):
+        return (yield)
+
+class Guard(HostHooks):
+    @hookimpl
+    def flow_scope_wrappers(self, provider, profile): return [Audit()]
+"""
+
+
+def test_what_others_put_around_a_provider_is_named(environ: dict[str, str], tmp_path: Path) -> None:
+    info = tmp_path / "guard_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guard-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[flow.plugins]\nguard = guard_plugin:Guard\n")
+    (tmp_path / "guard_plugin.py").write_text(GUARD)
+
+    argv = [sys.executable, "-m", "flow_core", "plugins", "show", "local", "--json"]
+    shown = json.loads(subprocess.run(argv, env=environ, capture_output=True, text=True, check=True).stdout)
+
+    assert shown["data"][0]["wrappers"] == ["Audit of guard"]

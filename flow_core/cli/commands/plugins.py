@@ -49,13 +49,14 @@ def list_(as_json: bool) -> None:
 @json_option
 def show_(name: str, as_json: bool) -> None:
     """Show what is known of the plugins called NAME, and what they can do."""
-    found = [plugin for plugin in _all(Flow().session.catalog) if name in (plugin.name, plugin.distribution)]
+    flow = Flow()
+    found = [plugin for plugin in _all(flow.session.catalog) if name in (plugin.name, plugin.distribution)]
     if not found:
         raise NotFoundError(f"no plugin {name!r} is installed", "flow plugins list shows what is")
     if as_json:
-        emit([_probed_record(plugin) for plugin in found])
+        emit([_probed_record(flow, plugin) for plugin in found])
     else:
-        sys.stdout.write("\n".join(_detail(plugin) for plugin in found))
+        sys.stdout.write("\n".join(_detail(flow, plugin) for plugin in found))
 
 
 @command.command("new")
@@ -113,9 +114,22 @@ def _record(plugin: Plugin) -> dict[str, object]:
     }
 
 
-def _probed_record(plugin: Plugin) -> dict[str, object]:
+def _probed_record(flow: Flow, plugin: Plugin) -> dict[str, object]:
     found = _probed(plugin)
-    return {**_record(plugin), "hooks": found.hooks, "settings": found.settings}
+    return {
+        **_record(plugin),
+        "hooks": found.hooks,
+        "settings": found.settings,
+        "wrappers": _wrappers(flow, plugin),
+    }
+
+
+def _wrappers(flow: Flow, plugin: Plugin) -> list[str]:
+    """Name what other plugins put around this provider's hooks, outermost first."""
+    if plugin.kind != "provider":
+        return []
+    found = list(flow.session.host.wrappers(plugin.name, plugin.name).items())[::-1]
+    return [f"{type(wrapper).__name__} of {name.rpartition('.')[0]}" for name, wrapper in found]
 
 
 def _probed(plugin: Plugin) -> Probe:
@@ -124,7 +138,7 @@ def _probed(plugin: Plugin) -> Probe:
     return Probe() if plugin.problem() else probe(plugin)
 
 
-def _detail(plugin: Plugin) -> str:
+def _detail(flow: Flow, plugin: Plugin) -> str:
     found = _probed(plugin)
     facts = [
         ("plugin", plugin.name),
@@ -135,6 +149,7 @@ def _detail(plugin: Plugin) -> str:
         ("needs", f"flow-core{plugin.requires_core}"),
         ("problem", plugin.problem() or found.error),
         ("hooks", ", ".join(found.hooks)),
+        ("wrapped by", ", ".join(_wrappers(flow, plugin))),
         *(("setting", _setting(name, setting)) for name, setting in found.settings.items()),
     ]
     return pairs(facts)
