@@ -23,7 +23,7 @@ def lower_bound(pyproject: Path) -> str:
 
 def same(bound: str, version: str) -> bool:
     """Say whether ``1`` is the version ``1.0.0``."""
-    parts = [list(map(int, text.split("."))) + [0, 0, 0] for text in (bound, version)]
+    parts = [[*map(int, text.split(".")), 0, 0, 0] for text in (bound, version)]
     return parts[0][:3] == parts[1][:3]
 
 
