@@ -166,3 +166,21 @@ class Surroundings(Contract):
             assert (listing.ref, listing.name) == (bench.ref(task), task.name)
             assert bench.provider.find([listing.request_id], began) == {listing.request_id: [listing.ref]}
         assert not [one for one in bench.provider.list_tasks(time.time() + 3600) if one.task_id in tasks]
+
+    def test_p68_the_queue_names_what_runs_and_why_others_wait(self, bench: Bench) -> None:
+        self.need(bench, "flow_provision_queue")
+        task = bench.submit("echo up; sleep 60")
+        bench.started(task)
+        (mine,) = [one for one in bench.client().provider().queue() if one.task_id == task.id]
+        assert (mine.ref, mine.state) == (bench.ref(task), "running")
+        assert all(one.reason and "\n" not in one.reason for one in bench.provider.queue() if one.state == "pending")
+        task.cancel(grace=0.0)
+        bench.end(task)
+        assert task.id not in [one.task_id for one in bench.provider.queue()]
+
+    def test_p69_what_it_adds_to_the_doctor_says_what_to_do(self, bench: Bench) -> None:
+        self.need(bench, "flow_provider_checks")
+        found = bench.provider.checks()
+        assert {check.status for check in found} <= {"ok", "warning", "error"}
+        assert all(check.name and check.message for check in found)
+        assert all(check.mend for check in found if check.status == "error")
