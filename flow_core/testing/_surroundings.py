@@ -176,7 +176,8 @@ class Surroundings(Contract):
         assert all(one.reason and "\n" not in one.reason for one in bench.provider.queue() if one.state == "pending")
         task.cancel(grace=0.0)
         bench.end(task)
-        assert task.id not in [one.task_id for one in bench.provider.queue()]
+        queued = bench.provider.queue
+        bench.until(lambda: task.id not in [one.task_id for one in queued()], "the task has ended and is still queued")
 
     def test_p69_what_it_adds_to_the_doctor_says_what_to_do(self, bench: Bench) -> None:
         self.need(bench, "flow_provider_checks")
