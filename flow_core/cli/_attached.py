@@ -76,7 +76,7 @@ class Attached:
         return 128 + number
 
     def _ask(self, number: int) -> int | None:
-        answer = _choice(f"\nflow: {quoted(self._task.row)}: (d)etach, (c)ancel, (r)esume following? ")
+        answer = choice(f"\nflow: {quoted(self._task.row)}: (d)etach, (c)ancel, (r)esume following? ")
         if answer == "c":
             self._cancel()
             return None
@@ -94,12 +94,12 @@ def _how_to_go_on(task: Task) -> str:
     return f"(flow logs -f {task.id}, flow cancel {task.id})"
 
 
-def _choice(question: str) -> str:
+def choice(question: str) -> str:
     """Return the letter a person chose: d, c or r; what cannot be read is d, Ctrl-C again is c."""
     while True:
-        sys.stderr.write(question)
-        sys.stderr.flush()
         try:
+            sys.stderr.write(question)
+            sys.stderr.flush()
             line = sys.stdin.readline()
         except Interrupted as error:
             if error.number != signal.SIGINT:

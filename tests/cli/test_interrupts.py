@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import threading
 
 import pytest
 
+from flow_core.cli._attached import choice
 from flow_core.cli._interrupts import Interrupted, Interrupts
 
 
@@ -96,3 +98,12 @@ def test_outside_the_main_thread_nothing_is_installed() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_ctrl_c_while_the_question_is_being_written_is_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Shown(io.StringIO):
+        def flush(self) -> None:
+            raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr("sys.stderr", Shown())
+    assert choice("detach? ") == "c"
