@@ -58,13 +58,13 @@ class Flow:
         ``command``: text for ``sh -c``, a sequence of arguments for no shell, or a whole config (also of a task that
         was read) to change by ``fields``.
         """
-        from flow_core.spec import merge, read_mapping, to_mapping
+        from flow_core.spec import merge, read_mapping, user_form
 
         if isinstance(command, FrontendTask):
             command = command.config
         given: Mapping[str, Any]
         if isinstance(command, TaskConfig):
-            given = merge(to_mapping(command), dict(fields))
+            given = merge(user_form(command), dict(fields))
         else:
             given = {"command": command if isinstance(command, str) else list(command), **fields}
         return read_mapping(given, providers=self.provider_names())
@@ -145,7 +145,11 @@ class Flow:
 
     def refresh(self, tasks: Collection[str] | None = None) -> dict[str, FlowError]:
         """Ask the providers about open tasks; returns the profiles that could not be asked, with the reason."""
-        return refresh(self.session, tasks)
+        from flow_core.client._keeping import settle_all
+
+        failed = refresh(self.session, tasks)
+        settle_all(self.session, tasks)
+        return failed
 
     def queue(self, provider: str | None = None) -> list[QueuedTask]:
         """List what runs at a provider and what waits there, in order, each with its reason."""

@@ -26,6 +26,25 @@ def not_there(session: Session, provider: Provider, config: TaskConfig) -> Itera
             yield found
 
 
+def not_kept(session: Session, provider: Provider, config: TaskConfig) -> Iterator[Problem]:
+    """Name why what the task keeps would not reach its result store."""
+    from flow_core.client._keeping import is_shared, store_of
+
+    name = store_of(config, session.choose(provider.profile))
+    if name is None:
+        return
+    try:
+        store = session.result_store(name)
+        tickets = "flow_result_ticket" in store.supports
+    except FlowError as error:
+        yield Problem("result_store", "NO_STORE", error.message, error.hint)
+        return
+    reached = tickets and (is_shared(session, provider, name) or session.settings.result_store(name).provider != name)
+    if not reached and "flow_node_access" not in provider.supports:
+        message = f"nothing that {provider.profile} runs can reach the result store {name}"
+        yield Problem("outputs", "NO_RESULT_STORE", message, "name one that gives tickets with `result_store`")
+
+
 def _code(session: Session, provider: Provider, config: TaskConfig) -> Iterator[Problem]:
     from flow_core.bundle import code_mode, code_root
 

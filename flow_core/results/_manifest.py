@@ -67,7 +67,8 @@ def parse_manifest(text: bytes, what: str) -> Manifest:
     """Read a manifest; ``what`` it is goes into the StateError for one that is damaged, or names a path that leads out."""
     try:
         doc = json.loads(text)
-        if str(doc["schema"]).partition(".")[0] != SCHEMA:
+        name, _, version = str(doc["schema"]).partition("/")
+        if (name, version.partition(".")[0]) != ("flow.kept", "1"):
             raise ValueError(f"its schema is {doc['schema']}")
         report = attrs.evolve(parse_report(doc["report"]), source="store")
         things = tuple(_thing(one) for one in doc["things"])
