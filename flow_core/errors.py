@@ -156,6 +156,16 @@ class TaskFailed(FlowError):  # noqa: N818 - the field's word, as in subprocess.
         self.task_exit_code = task_exit_code
 
 
+class RemoteError(TaskFailed):
+    """A function raised an exception whose type is not known here; ``type_name`` names it, the cause is its traceback."""
+
+    code = "REMOTE"
+
+    def __init__(self, message: str, hint: str = "", *, type_name: str = "") -> None:
+        super().__init__(message, hint, task_exit_code=1)
+        self.type_name = type_name
+
+
 EXIT_CODES: Mapping[int, str] = {
     2: "USAGE",
     **{
