@@ -59,6 +59,12 @@ class NotFoundError(FlowError):
     exit_code = 66
 
 
+class LogsGoneError(NotFoundError):
+    """A task's logs went with its machine, and no store has them."""
+
+    code = "LOGS_GONE"
+
+
 class CapabilityError(FlowError):
     """The provider cannot do this; it was refused before anything happened."""
 

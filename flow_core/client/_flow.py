@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
     from flow_core.nodes import NodeUsage
+    from flow_core.results import Sweep
     from flow_core.types import QueuedTask
 
 Command = str | Sequence[str] | TaskConfig | FrontendTask
@@ -150,6 +151,12 @@ class Flow:
         failed = refresh(self.session, tasks)
         settle_all(self.session, tasks)
         return failed
+
+    def gc(self, dry_run: bool = False) -> list[Sweep]:
+        """Remove results older than their store's ``keep``, and bytes that no task names; a record for each store."""
+        from flow_core.client._sweep import gc
+
+        return gc(self.session, dry_run)
 
     def queue(self, provider: str | None = None) -> list[QueuedTask]:
         """List what runs at a provider and what waits there, in order, each with its reason."""

@@ -82,6 +82,13 @@ def settle_all(session: Session, tasks: Iterable[str] | None = None) -> None:
             settle(session, row)
 
 
+def carry(session: Session, task_id: str) -> None:
+    """After the end: bring to the store what the machine has no tickets for, before it may go."""
+    keeping = session.journal.keeping(task_id)
+    if keeping is not None and keeping.expires_at is None:
+        settle(session, keeping)
+
+
 def settle(session: Session, keeping: KeepingRow) -> KeepingRow:
     """See how far the results of one task are, when it has ended; what is wrong is in the row that is returned."""
     row = session.journal.task(keeping.task_id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.client import _keeping
-from flow_core.errors import ConflictError, FlowError, NotFoundError, StateError, UnavailableError
+from flow_core.errors import ConflictError, NotFoundError, StateError, UnavailableError
 from flow_core.results import Kept, Manifest, read_blob, read_manifest
 
 if TYPE_CHECKING:
@@ -148,12 +148,15 @@ def read_kept(session: Session, row: TaskRow, kind: str, path: str, offset: int 
 
 def things(session: Session, row: TaskRow) -> list[tuple[Kept, Read]]:
     """Return all that a task kept, with how to read it: what its store has, else what its node has."""
+    keeping = session.journal.keeping(row.id)
+    if keeping is not None and keeping.phase == "gone":
+        raise NotFoundError(f"what {row.id} kept is gone from {keeping.store}: {keeping.error}", "run the task again")
     try:
         return _in_store(session, row)
-    except NotFoundError as error:
+    except NotFoundError:
         node = _keeping.reachable(session, row)
         if node is None:
-            raise error
+            raise
     return [
         (_kept(doc), lambda offset, doc=doc: node.read_kept(doc["kind"], doc["path"], offset))  # type: ignore[misc]
         for doc in node.kept()["things"]
@@ -187,11 +190,3 @@ def manifest(session: Session, row: TaskRow) -> Manifest:
     if keeping.phase == "open":
         _keeping.record(session, found)
     return found
-
-
-def told_end(session: Session, row: TaskRow) -> object:
-    """Return the report that a task's store has of its end; None while it has none, or cannot be asked."""
-    try:
-        return manifest(session, row).report
-    except FlowError:
-        return None

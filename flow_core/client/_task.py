@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 
+from flow_core.client._keeping import carry
 from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
 from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
 from flow_core.errors import ConfigError, FlowError, NotFoundError, TaskFailed, TaskLostError, UnavailableError
@@ -138,6 +139,7 @@ class Task(Generic[R_co]):
         if not self.is_final or self._is_near():
             self._until_told(deadline)
             self._until_final(deadline)
+            carry(self._session, self.id)
         if check and self._row.state != "succeeded":
             raise TaskFailed(f"{self.id} {self._row.state}: {self._row.reason}", task_exit_code=self._row.exit_code)
         return exit_status(self._row)
@@ -289,6 +291,12 @@ class Task(Generic[R_co]):
         from flow_core.client._kept import artifacts
 
         return artifacts(self._session, self.refresh())
+
+    def remove_kept(self) -> bool:
+        """Remove all that it kept from its store; False when there was nothing. Its bytes go with the next :meth:`Flow.gc`."""
+        from flow_core.client._sweep import remove
+
+        return remove(self._session, self.refresh())
 
     def kept(self, kind: str, path: str, offset: int = 0) -> Iterator[bytes]:
         """Yield the bytes of one thing that it kept from ``offset`` on, from its node or its store: ``("result", "result")``.

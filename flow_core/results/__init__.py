@@ -23,11 +23,18 @@ if TYPE_CHECKING:
         manifest_key as manifest_key,
         read_manifest as read_manifest,
     )
+    from flow_core.results._sweep import (
+        Sweep as Sweep,
+        forget as forget,
+        sweep as sweep,
+        used as used,
+    )
 
 _HOMES = {
     "flow_core.results._blobs": "CHUNK_BYTES Chunk Content put_blob read_blob",
     "flow_core.results._folder": "FolderStore",
     "flow_core.results._manifest": "Kept Manifest manifest_key read_manifest",
+    "flow_core.results._sweep": "Sweep forget sweep used",
 }
 
 __all__ = [
@@ -37,10 +44,14 @@ __all__ = [
     "FolderStore",
     "Kept",
     "Manifest",
+    "Sweep",
+    "forget",
     "manifest_key",
     "put_blob",
     "read_blob",
     "read_manifest",
+    "sweep",
+    "used",
 ]
 
 
