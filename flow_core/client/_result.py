@@ -1,13 +1,13 @@
-"""The value of a task that calls a function: read from its nodes, or from where it was kept."""
+"""The value of a task that calls a function: read from its node, or from where it was kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from flow_core.errors import NotFoundError, StateError, TaskFailed, UnavailableError
+from flow_core.errors import FlowError, NotFoundError, StateError, TaskFailed
 from flow_core.types import parse_ref
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flow_core.journal import TaskRow
     from flow_core.types import TaskConfig
 
-RESULT = "result"
+_RESULT = "result"
 
 
 def result(session: Session, row: TaskRow, config: TaskConfig, trusted: bool) -> Any:
@@ -23,22 +23,24 @@ def result(session: Session, row: TaskRow, config: TaskConfig, trusted: bool) ->
     from flow_core.functions._outcome import Reading
 
     assert config.function is not None
-    if row.state in ("succeeded", "failed"):
-        file = Path(config.code.root) / config.function.module
-        reading = Reading(config.function.name, trusted, str(file) if file.is_file() else "")
-        with open_result(session, row) as found:
-            if found is not None:
-                return _told(reading, found, row)
-    if row.state == "succeeded":
-        raise StateError(f"the result of {row.id} is gone", "call the function again")
+    reading = Reading(config.function.name, trusted, function_file(config))
+    try:
+        with _open(session, row) as file:
+            header, parts = reading.open(file)
+    except NotFoundError as error:
+        if row.state == "succeeded":
+            raise StateError(f"the result of {row.id} is gone: {error}", "call the function again") from error
+        raise _failed(row) from None
+    # A node may have failed after the function; an earlier attempt may have left its own result.
+    if header["attempt"] == row.attempt and (row.state == "succeeded" or header["kind"] == "error"):
+        return reading.outcome(header, parts)
     raise _failed(row)
 
 
-def _told(reading: Any, file: BinaryIO, row: TaskRow) -> Any:
-    value = reading.file(file)
-    if row.state != "succeeded":  # another node failed, or its process after the function
-        raise _failed(row)
-    return value
+def function_file(config: TaskConfig) -> str:
+    """Return where the file of a config's function is on this machine; empty when it is in none."""
+    file = Path(config.code.root) / config.function.module if config.function else None
+    return str(file) if file is not None and file.is_file() else ""
 
 
 def _failed(row: TaskRow) -> TaskFailed:
@@ -46,26 +48,27 @@ def _failed(row: TaskRow) -> TaskFailed:
     return TaskFailed(f"{row.id} {row.state}: {row.reason}", hint, task_exit_code=row.exit_code)
 
 
-@contextmanager
-def open_result(session: Session, row: TaskRow) -> Iterator[BinaryIO | None]:
-    """Open the result of a task's last attempt; None when there is none."""
-    found = _on_nodes(session, row)
+def _open(session: Session, row: TaskRow) -> BinaryIO:
+    """Open the result: where the task's folder is seen from here the file itself, else a copy of what was kept."""
+    from flow_core.client._kept import read_kept
+
+    found = _here(session, row)
+    if found is not None:
+        return found
+    pieces = read_kept(session, row, _RESULT, _RESULT)
+    first = next(pieces, b"")  # which raises where there is none
+    copy = cast("BinaryIO", tempfile.TemporaryFile())  # noqa: SIM115 - the caller closes it
+    copy.writelines(chain([first], pieces))
+    copy.seek(0)
+    return copy
+
+
+def _here(session: Session, row: TaskRow) -> BinaryIO | None:
+    from flow_core.nodes._report import at_home
+
     try:
-        yield found
-    finally:
-        if found is not None:
-            found.close()
-
-
-def _on_nodes(session: Session, row: TaskRow) -> BinaryIO | None:
-    from flow_core.client._logs import open_nodes
-
-    if row.ref is None:
+        ref = parse_ref(row.ref or "")[2]
+        (access,) = [a for a in session.provider(row.profile).node_access(ref) if (a.rank, a.kind) == (0, "folder")]
+        return at_home(Path(access.path), lambda place: open(place / _RESULT, "rb"))
+    except (FlowError, ValueError):  # it is not here, or no more
         return None
-    provider = session.provider(row.profile)
-    try:
-        for node, _ in open_nodes(provider, parse_ref(row.ref)[2], [0]):
-            return node.fetch(f"attempts/{row.attempt}/0/{RESULT}")
-    except (NotFoundError, UnavailableError):
-        return None
-    return None

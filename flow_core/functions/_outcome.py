@@ -35,20 +35,19 @@ class Reading:
     def __init__(self, name: str, trusted: bool = True, file: str = "") -> None:
         self._name, self._trusted, self._file = name, trusted, file
 
-    def file(self, file: BinaryIO) -> Any:
-        """Return the value in an open file, or raise what is in it; large buffers stay in the file, mapped privately."""
-        return self.bytes(_view(file))
+    def open(self, file: BinaryIO) -> tuple[envelope.Header, list[memoryview]]:
+        """Return what is in a file; large parts stay there, mapped privately. Raises StateError when it is damaged."""
+        return self.check(_view(file))
 
-    def bytes(self, view: memoryview) -> Any:
-        """As :meth:`file`, of an envelope in memory. Raises StateError when it is damaged."""
+    def check(self, view: memoryview) -> tuple[envelope.Header, list[memoryview]]:
+        """As :meth:`open`, of an envelope in memory."""
         try:
-            header, parts = envelope.open_parts(view)
+            return envelope.open_parts(view)
         except envelope.DamagedError as error:
-            raise self._damaged(error) from error
-        return self.opened(header, parts)
+            raise StateError(f"the result of {self._name} is damaged: {error}", "call it again") from error
 
-    def opened(self, header: envelope.Header, parts: Sequence[memoryview]) -> Any:
-        """As :meth:`file`, of parts that were checked."""
+    def outcome(self, header: envelope.Header, parts: Sequence[memoryview]) -> Any:
+        """Return the value in parts that were checked, or raise what is in them."""
         if header["kind"] == "error":
             raise self._error(header, list(parts))
         try:
@@ -62,9 +61,6 @@ class Reading:
         except Exception as error:  # by whatever the pickle calls
             hint = "have what the result is made of importable here"
             raise CapabilityError(f"the result of {self._name} cannot be read here: {error}", hint) from error
-
-    def _damaged(self, error: envelope.DamagedError) -> StateError:
-        return StateError(f"the result of {self._name} is damaged: {error}", "call it again")
 
     def _load(self, data: memoryview, *, buffers: Sequence[memoryview]) -> Any:
         return _Unpickler(io.BytesIO(data), self._file, buffers).load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import NotFoundError
 from flow_core.nodes import _files, _process
@@ -101,13 +101,6 @@ class FolderNode:
             (place / "control").mkdir(mode=0o700, exist_ok=True)
             write_file(str(place / "control" / "tickets.json"), tickets)
         _process.resume_upload(place)
-
-    def fetch(self, name: str) -> BinaryIO:
-        """See :meth:`Node.fetch`."""
-        try:
-            return at_home(self._folder, lambda place: open(place / name, "rb"))
-        except NotFoundError as error:
-            raise NotFoundError(f"there is no {name} in {self._folder}", "see `flow status`") from error
 
     def deliver(self, name: str, data: bytes) -> None:
         """See :meth:`Node.deliver`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flow_core.errors import CapabilityError
 
@@ -80,10 +80,6 @@ class Node(Protocol):
 
     def resume_upload(self, tickets: bytes | None = None) -> None:
         """Have an upload that was broken off go on, with fresh ``tickets`` (JSON) where these are given."""
-        ...
-
-    def fetch(self, name: str) -> BinaryIO:
-        """Return the file ``name`` of the task's folder, open for reading: itself, or a copy that goes when it is closed."""
         ...
 
     def deliver(self, name: str, data: bytes) -> None:

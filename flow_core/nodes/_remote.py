@@ -45,7 +45,6 @@ _PUT = (
     f'cat >"$n" && {{ [ "$(wc -c <"$n")" -eq "$5" ] || {{ rm -f "$n"; exit {INCOMPLETE}; }}; }} && '
     'chmod "$4" "$n" && mv -f "$n" "$t" || { rm -f "$n"; exit 1; }'
 )
-_FETCH = f'd=$1; [ -d "$d" ] || d=$2; [ -r "$d/$3" ] || exit {NO_FOLDER}; {_SAY}exec cat "$d/$3"'
 
 
 def install(archive: bytes) -> str:
@@ -71,11 +70,6 @@ def cursor(archive: bytes, folder: str, how: str, value: str) -> str:
 def put(folder: str, target: str, mode: int, size: int) -> str:
     """The text that writes ``size`` bytes of stdin to ``target`` (relative: in the folder), by rename, only whole."""
     return _sh(_PUT, folder, _put_away(folder), target, f"{mode:o}", str(size))
-
-
-def fetch(folder: str, target: str) -> str:
-    """The text that writes the file ``target`` of the task ``folder`` to stdout, after BEGIN."""
-    return _sh(_FETCH, folder, _put_away(folder), target)
 
 
 def name(archive: bytes) -> str:

@@ -8,7 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from functools import partial
 from stat import S_IMODE
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any
 
 from flow_core.errors import CapabilityError, ConfigError, FlowError, NotFoundError, StateError, TransientError
 from flow_core.nodes import _files, _logs, _remote
@@ -132,25 +132,6 @@ class SshNode:
         if tickets is not None:
             self._connection.run(_remote.put(self._folder, "control/tickets.json", 0o600, len(tickets)), tickets)
         self._ask("upload", "detach")
-
-    def fetch(self, name: str) -> BinaryIO:
-        """See :meth:`Node.fetch`."""
-        remote = _remote.fetch(self._folder, name)
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
-        try:
-            with tempfile.TemporaryFile() as errors:
-                code = _logs.drain(self._connection.start(remote, errors), copy.write)
-                errors.seek(0)
-                said = errors.read()
-            if code == _remote.NO_FOLDER:
-                raise NotFoundError(f"there is no {name} in {self._folder} on {self._host}", "see `flow status`")
-            if code:
-                raise self._explain(code, said) or TransientError(f"{self._host} has gone")
-            copy.seek(0)
-            return cast("BinaryIO", copy)
-        except BaseException:
-            copy.close()
-            raise
 
     def deliver(self, name: str, data: bytes) -> None:
         """See :meth:`Node.deliver`."""

@@ -184,7 +184,7 @@ def test_what_runs_a_command_has_no_result() -> None:
 
 
 def _result_file() -> Path:
-    (found,) = Path(os.environ["FLOW_HOME"]).rglob("attempts/1/0/result")
+    (found,) = Path(os.environ["FLOW_HOME"]).rglob("result")
     return found
 
 

@@ -55,12 +55,11 @@ def _flush() -> None:
 
 
 def keep(folder: str, kind: str, body: Body) -> None:
-    """Write the ``result`` of this attempt, whole or not at all."""
-    place = "%s/attempts/%s/%s" % (folder, os.environ["FLOW_ATTEMPT"], os.environ["FLOW_NODE_RANK"])
-    new = place + "/.result.new"
+    """Write the task's ``result``, whole or not at all; that of an earlier attempt is replaced."""
+    new = folder + "/.result.new"
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        envelope.write(fd, {"kind": kind}, body)
+        envelope.write(fd, {"kind": kind, "attempt": int(os.environ["FLOW_ATTEMPT"])}, body)
     finally:
         os.close(fd)
-    os.rename(new, place + "/result")
+    os.rename(new, folder + "/result")
