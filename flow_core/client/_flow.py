@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
     from flow_core.nodes import NodeUsage
+    from flow_core.results import Sweep
     from flow_core.types import QueuedTask
 
 Command = str | Sequence[str] | TaskConfig | FrontendTask
@@ -58,13 +59,13 @@ class Flow:
         ``command``: text for ``sh -c``, a sequence of arguments for no shell, or a whole config (also of a task that
         was read) to change by ``fields``.
         """
-        from flow_core.spec import merge, read_mapping, to_mapping
+        from flow_core.spec import merge, read_mapping, user_form
 
         if isinstance(command, FrontendTask):
             command = command.config
         given: Mapping[str, Any]
         if isinstance(command, TaskConfig):
-            given = merge(to_mapping(command), dict(fields))
+            given = merge(user_form(command), dict(fields))
         else:
             given = {"command": command if isinstance(command, str) else list(command), **fields}
         return read_mapping(given, providers=self.provider_names())
@@ -145,7 +146,17 @@ class Flow:
 
     def refresh(self, tasks: Collection[str] | None = None) -> dict[str, FlowError]:
         """Ask the providers about open tasks; returns the profiles that could not be asked, with the reason."""
-        return refresh(self.session, tasks)
+        from flow_core.client._keeping import settle_all
+
+        failed = refresh(self.session, tasks)
+        settle_all(self.session, tasks)
+        return failed
+
+    def gc(self, dry_run: bool = False) -> list[Sweep]:
+        """Remove results older than their store's ``keep``, and bytes that no task names; a record for each store."""
+        from flow_core.client._sweep import gc
+
+        return gc(self.session, dry_run)
 
     def queue(self, provider: str | None = None) -> list[QueuedTask]:
         """List what runs at a provider and what waits there, in order, each with its reason."""

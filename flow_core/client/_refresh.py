@@ -53,7 +53,7 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     told = {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports}
     told = {row.id: told[row.id] for row in rows if row.id in told and not _is_known(row, told[row.id])}
     ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
-    apply(session, {**told, **{task_id: _witnessed(provider, ref, told[task_id]) for task_id, ref in ends.items()}})
+    apply(session, {**told, **{name: _witnessed(session, provider, name, ref, told[name]) for name, ref in ends.items()}})
     for row in rows:
         report = reports.get(refs[row.id])
         if report is None:
@@ -62,17 +62,36 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
             provider.cancel(refs[row.id], _grace(session, row))
 
 
-def _witnessed(provider: Provider, ref: TaskRef, report: TaskReport) -> TaskReport:
-    """Return the end as the task's own folder has it, where that can be read: the provider knows the machine's only."""
-    if report.source != "provider" or "flow_node_access" not in provider.supports:
+def _witnessed(session: Session, provider: Provider, task_id: str, ref: TaskRef, report: TaskReport) -> TaskReport:
+    """Return the end as the task's own folder has it, or its store: the provider knows the machine's only."""
+    if report.source != "provider":
         return report
+    return _in_folder(provider, ref) or _in_store(session, task_id) or report
+
+
+def _in_store(session: Session, task_id: str) -> TaskReport | None:
+    """Return the end as a task's store has it, where it has one that can be asked."""
+    if session.journal.keeping(task_id) is None:
+        return None
+    from flow_core.client._kept import manifest
+
+    try:
+        return manifest(session, session.journal.task(task_id)).report
+    except FlowError:
+        return None
+
+
+def _in_folder(provider: Provider, ref: TaskRef) -> TaskReport | None:
+    """Return the end as a task's folder has it, where that can be read."""
+    if "flow_node_access" not in provider.supports:
+        return None
     from flow_core.client._logs import open_nodes
 
     try:
         found = [node.report() for node, _ in open_nodes(provider, ref)]
-    except FlowError:  # the machine is gone with its end
-        return report
-    return next((told for told in found if told is not None and told.is_final), report)
+    except FlowError:  # the machine is gone
+        found = []
+    return next((told for told in found if told is not None and told.is_final), None)
 
 
 def _grace(session: Session, row: TaskRow) -> float:
@@ -105,6 +124,9 @@ def apply(session: Session, reports: Mapping[str, TaskReport]) -> None:
 def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
     """A provider does not know a task: believed only when it says so twice, 30 s apart, and finds no trace of it."""
     journal = session.journal
+    if (end := _in_store(session, row.id)) is not None:
+        apply(session, {row.id: end})
+        return
     first = next((row_.event.at for row_ in journal.events(row.id) if row_.event.kind == "task.missing"), None)
     if first is None:
         journal.add_event("task.missing", row.id, {"profile": row.profile, "ref": ref.id})

@@ -22,7 +22,10 @@ class ResultStore(Face):
         return self._scope.name
 
     def ticket(self, key: str, method: str, size: int | None = None, expires_in: float = 3600.0) -> Ticket:
-        """Give leave to ``PUT`` or ``GET`` one object of ``size`` bytes for ``expires_in`` seconds."""
+        """Give leave to ``PUT`` or ``GET`` one object of ``size`` bytes for ``expires_in`` seconds.
+
+        A ``key`` that ends with ``/`` stands for all objects below it. Raises CapabilityError where there is no such leave.
+        """
         hook = "flow_result_ticket"
         return self._typed(hook, self._call(hook, key=key, method=method, size=size, expires_in=expires_in), Ticket)
 

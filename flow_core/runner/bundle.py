@@ -89,6 +89,8 @@ class Bundle(NamedTuple):
     ports: List[Doc]
     depends_on: List[Doc]
     preempt_kind: str
+    outputs: List[str]
+    keep: Doc
     exit_note: Optional[str]
     priority: int
     created_at: float
@@ -131,6 +133,8 @@ def _bundle(doc: Doc) -> Bundle:
         mounts=list(doc.get("mounts") or ()),
         ports=list(doc.get("ports") or ()),
         depends_on=list(doc.get("depends_on") or ()),
+        outputs=[str(glob) for glob in doc.get("outputs") or ()],
+        keep=doc.get("keep") or {},
         preempt_kind=str((doc.get("preempt") or {}).get("kind", "")),
         exit_note=doc.get("exit_note"),
         priority=int(doc.get("priority") or 0),

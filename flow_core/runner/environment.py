@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple, Optional
 from .bundle import Bundle, BundleError
 from .record import Doc, write_file
 
+TICKETS = "flow.tickets"  # among the secrets
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -118,6 +119,13 @@ def _write_secret(path: str, value: str) -> None:
         write_file(path, value.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise BundleError("the secret file %s cannot be written (%s)" % (path, error.strerror)) from error
+
+
+def take_tickets(folder: str, bundle: Bundle) -> None:
+    """Keep the tickets that came with the secrets: what the task keeps is sent after its end."""
+    given = _read_secrets(folder).get(TICKETS)
+    if given is not None and not os.path.exists(folder + "/tickets.json"):
+        write_file(folder + "/tickets.json", given.encode())
 
 
 def remove_secrets(folder: str, bundle: Optional[Bundle]) -> None:

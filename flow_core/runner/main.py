@@ -101,6 +101,18 @@ def _read(args: List[str]) -> int:
     return read(args)
 
 
+def _kept(args: List[str]) -> int:
+    from .kept import main as kept
+
+    return kept(args)
+
+
+def _upload(args: List[str]) -> int:
+    from .upload import detach, upload
+
+    return detach(args[0]) if args[1:] == ["detach"] else upload(args[0], patient=True)
+
+
 def _spread(args: List[str]) -> int:
     from .spread import spread
 
@@ -137,6 +149,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "path": _path,
     "get": _get,
     "read": _read,
+    "kept": _kept,
+    "upload": _upload,
     "spread": _spread,
     "enter": _enter,
     "contain": _contain,
@@ -145,7 +159,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
        | status FOLDER | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
-       | get FOLDER PATH | read FOLDER ...
+       | get FOLDER PATH | read FOLDER ... | kept FOLDER [KIND PATH OFFSET] | upload FOLDER [detach]
 """
 
 

@@ -222,4 +222,7 @@ def report(folder: str) -> Doc:
     """
     from . import outcome
 
-    return read_final(folder) or outcome.observe(folder)
+    final = read_final(folder)
+    if final is not None and os.path.exists(folder + "/tickets.json"):
+        return dict(final, machine_held=True)
+    return final or outcome.observe(folder)

@@ -44,6 +44,7 @@ class Run:
             self._node.loop.turn(time.monotonic() + _TICK)
             self._obey()
             self._task.look()
+        _upload(self._folder)
         return exit_code(self._folder, self._ranks)
 
     def _obey(self) -> None:
@@ -87,7 +88,16 @@ def run(folder: str, ranks: List[int]) -> int:
         return _refuse(folder, str(error))
     if read_final(folder) is None:
         return Run(folder, bundle, numbers).run()
+    _upload(folder)
     return exit_code(folder, numbers)
+
+
+def _upload(folder: str) -> None:
+    """Bring what the task keeps to its store before the machine may go."""
+    from .upload import is_pending, upload
+
+    if is_pending(folder):
+        upload(folder)
 
 
 def _own_rank(bundle: Bundle) -> int:

@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Optional, Sequence
 from . import cgroup, containers, control, outcome, places
 from .beside import start_dir
 from .bundle import Bundle, BundleError
-from .environment import environment, remove_secrets
+from .environment import environment, remove_secrets, take_tickets
 from .health import Checks, mark
 from .launch import command
 from .loop import Timer
@@ -336,6 +336,8 @@ def _ending(node: Doc) -> str:
 def finish(folder: str, doc: Doc, bundle: Optional[Bundle]) -> None:
     """End a task with this report unless it has one, after removing its secrets. Raises OSError (no room)."""
     # In this order: whoever sees the report finds all of it done, also when this process is killed in between.
+    if bundle is not None and bundle.keep:
+        take_tickets(folder, bundle)
     remove_secrets(folder, bundle)
     if bundle is not None and bundle.exit_note:
         _note(bundle.exit_note, doc)

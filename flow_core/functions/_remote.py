@@ -1,0 +1,74 @@
+"""The decorated function: called here as ever, and elsewhere by ``remote``, ``submit`` and ``map``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from flow_core.functions import _invoke
+from flow_core.functions._invoke import Wanted
+
+if TYPE_CHECKING:
+    import sys
+
+    if sys.version_info >= (3, 11):
+        from typing import Unpack
+    else:
+        from typing_extensions import Unpack
+
+    from flow_core.client import Flow, Task
+    from flow_core.client._fields import FunctionFields
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class RemoteFunction(Generic[P, R]):
+    """A function with what its tasks ask for. Calling it calls it here.
+
+    ``local`` is the function itself; ``client`` gives the client that its tasks are submitted with.
+    """
+
+    def __init__(self, local: Callable[P, R], client: Callable[[], Flow], fields: Mapping[str, Any]) -> None:
+        update_wrapper(self, local)
+        self.local = local
+        self._client = client
+        self._fields = dict(fields)
+
+    @property
+    def __flow_local__(self) -> Callable[P, R]:
+        return self.local
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here."""
+        return self.local(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<RemoteFunction {self.local.__qualname__}>"
+
+    def options(self, **fields: Unpack[FunctionFields]) -> RemoteFunction[P, R]:
+        """Return the same function with other words laid over its own."""
+        return RemoteFunction(self.local, self._client, {**self._fields, **fields})
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Task[R]:
+        """Submit a call and return at once; :meth:`flow_core.Task.result` has the value."""
+        wanted, fields = self._wanted()
+        return _invoke.submit(self._client(), wanted, args, kwargs, fields)
+
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function as a task: wait, show what it writes, and return its value or raise what it raised."""
+        wanted, fields = self._wanted()
+        task = _invoke.submit(self._client(), wanted, args, kwargs, fields)
+        value: R = _invoke.finish(task, True, wanted.trusted)
+        return value
+
+    def _wanted(self) -> tuple[Wanted, dict[str, Any]]:
+        return split(self.local, "", self._fields)
+
+
+def split(function: _invoke.Function, name: str, fields: Mapping[str, Any]) -> tuple[Wanted, dict[str, Any]]:
+    """Return what is meant for the call, and the words of the task."""
+    rest = dict(fields)
+    python, trusted = rest.pop("python", None), rest.pop("trusted", True)
+    return Wanted(function, name, python, trusted), rest

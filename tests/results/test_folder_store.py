@@ -1,0 +1,10 @@
+"""The result store that comes with Flow keeps the contract."""
+
+from __future__ import annotations
+
+from flow_core.testing import ResultStoreContract
+
+
+class TestFolderStore(ResultStoreContract):
+    result_store = "folder"
+    settings = {"root": "{home}/store"}
