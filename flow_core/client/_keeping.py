@@ -102,11 +102,12 @@ def settle(session: Session, keeping: KeepingRow) -> KeepingRow:
 
 
 def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
-    from flow_core.results import read_manifest
+    from flow_core.results import discard_start, read_manifest
 
     store = session.result_store(keeping.store)
     try:
         record(session, read_manifest(store, row.id))
+        discard_start(store, row.id)
         return
     except NotFoundError:
         node = reachable(session, row)

@@ -5,7 +5,7 @@ import signal
 import time
 from typing import List, Optional
 
-from . import bundle as bundles, control
+from . import bundle as bundles, control, fetch
 from .bundle import Bundle, BundleError
 from .node import Node
 from .rank import Rank
@@ -84,6 +84,8 @@ def run(folder: str, ranks: List[int]) -> int:
     try:
         bundle = bundles.read(folder)
         numbers = ranks or [_own_rank(bundle)]
+        if read_final(folder) is None:
+            fetch.code(folder, bundle)
     except BundleError as error:
         return _refuse(folder, str(error))
     if read_final(folder) is None:

@@ -19,6 +19,7 @@ from .tickets import TicketError
 
 SCHEMA = "flow.kept/1"
 CHUNK = 64 << 20
+_AT_ONCE = 4  # files: so many chunks are in memory
 _WAIT = 3600.0  # seconds in which a store may be away
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
 _LOOK = 0.5  # seconds between two looks for fresh tickets
@@ -145,11 +146,17 @@ class Upload:
             "schema": SCHEMA,
             "task_id": (read_json(self._folder + "/bundle.json") or {}).get("task_id"),
             "report": read_final(self._folder),
-            "things": [self._send_thing(thing) for thing in found],
+            "things": self._send_all(found),
             "missing": missing,
         }
         write_json(self._folder + "/kept.json", manifest)
         return manifest
+
+    def _send_all(self, found: List[Thing]) -> List[Doc]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(self._send_thing, found))
 
     def _send_thing(self, thing: Thing) -> Doc:
         whole, chunks = sha256(), []  # type: Any, List[List[Any]]

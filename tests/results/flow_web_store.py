@@ -163,7 +163,11 @@ class WebStore(ResultHooks):
     def flow_result_put(self, key: str, data: Iterator[bytes], sha256: str) -> ResultInfo:
         content = b"".join(data)
         assert new_sha256(content).hexdigest() == sha256
-        self._ask(f"{quote(key)}?sign={self._key}", "PUT", content)
+        try:
+            self._ask(f"{quote(key)}?sign={self._key}", "PUT", content)
+        except ConflictError:
+            if self._ask(quote(key)) != content:
+                raise
         return ResultInfo(key, len(content))
 
     @hookimpl

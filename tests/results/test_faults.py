@@ -17,15 +17,17 @@ from flow_web_store import Server
 
 from flow_core.client import Flow, Task
 from flow_core.errors import LogsGoneError
-from flow_core.nodes import locate, report
-from flow_core.runner.record import read_json
+from flow_core.nodes import report
+from flow_core.runner.record import done_dir, read_json
 from flow_core.types import parse_ref
 
 
 def folder(flow: Flow, task: Task) -> Path:
-    found = locate(Path(os.environ["FLOW_HOME"]) / "state" / "local", parse_ref(task.row.ref or "")[2].id)
-    assert found is not None
-    return found
+    """Where the folder of an ended task lies."""
+    root, name = Path(os.environ["FLOW_HOME"]) / "state" / "local", parse_ref(task.row.ref or "")[2].id
+    place = Path(done_dir(str(root), name))
+    until(place.is_dir)
+    return place
 
 
 def until(true: Callable[[], object]) -> None:
@@ -150,6 +152,7 @@ def test_a_machine_that_vanished_after_its_upload_did_not_lose_the_end(flow: Flo
     task = flow.submit("exit 7", result_store="web")
     until(lambda: f"tasks/{task.id}/final.json" in web.keys())
     place = folder(flow, task)
+    until(lambda: not (place / "tickets.json").exists())
     shutil.rmtree(place)
     assert task.wait(timeout=PATIENCE) == 7
 
