@@ -81,7 +81,9 @@ def _read(store: ResultStore, chunk: Chunk) -> bytes:
     try:
         data = b"".join(store.get(chunk.key))
     except NotFoundError as error:
-        raise StateError(f"a part of it is gone from the store {store.name}: {chunk.key}", "run the task again") from error
+        raise StateError(
+            f"a part of it is gone from the store {store.name}: {chunk.key}", "run the task again"
+        ) from error
     if len(data) != chunk.size or sha256(data).hexdigest() != chunk.sha256:
         raise StateError(f"the store {store.name} has a damaged {chunk.key}", "run the task again")
     return data
@@ -108,5 +110,3 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
             del held[:CHUNK_BYTES]
     if held:
         yield bytes(held)
-
-

@@ -113,7 +113,9 @@ def _json(store: ResultStore, key: str) -> dict[str, list[dict[str, list[tuple[s
     try:
         found: dict[str, list[dict[str, list[tuple[str, int]]]]] = json.loads(b"".join(store.get(key)))
     except ValueError as error:
-        raise StateError(f"{key} in {store.name} cannot be read, so nothing was removed", "remove it by hand") from error
+        raise StateError(
+            f"{key} in {store.name} cannot be read, so nothing was removed", "remove it by hand"
+        ) from error
     return found
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -53,7 +54,7 @@ def _stage(folder: str, data: bytes) -> None:
 
 def code(folder: str, bundle: Bundle) -> None:
     """Fetch the code of a task that comes by tickets, unless it is there. Raises BundleError when it cannot be had."""
-    if bundle.code.get("files") is None or os.path.isdir(folder + "/code"):
+    if os.path.isdir(folder + "/code"):
         return
     lock = os.open(folder + "/code.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -91,7 +92,7 @@ def _write(new: str, file: Doc, leave: Dict[str, Any]) -> None:
     path = "%s/%s" % (new, _inside(file["path"]))
     with open(path, "wb") as out:
         for name, _ in file["chunks"]:
-            out.write(_patiently(lambda name=name: _chunk(leave[name], name)))
+            out.write(_patiently(functools.partial(_chunk, leave[name], name)))
     os.chmod(path, int(file.get("mode") or 0o644) & 0o777)
 
 

@@ -10,10 +10,11 @@ import json
 import os
 import time
 from hashlib import sha256
-from typing import Any, Dict, List
+from typing import Dict, List, Tuple
 
 from . import tickets
 from .kept import Thing, things
+from .pending import is_pending
 from .record import Doc, read_final, read_json, write_json
 from .tickets import TicketError
 
@@ -25,31 +26,6 @@ _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
 _LOOK = 0.5  # seconds between two looks for fresh tickets
 # Younger (seconds) than what a store's owner removes because nobody names it yet.
 _TRUSTED = 12 * 3600.0
-
-
-def is_pending(folder: str) -> bool:
-    """Whether something of an ended task is still to be brought to its store from here."""
-    return os.path.exists(folder + "/tickets.json")
-
-
-def is_given_up(folder: str) -> bool:
-    """Whether the store was away for too long: it goes on when a client asks for it."""
-    return (read_json(folder + "/upload.json") or {}).get("state") == "gave_up"
-
-
-def is_under_way(folder: str) -> bool:
-    """Whether a process of this machine is at it."""
-    try:
-        lock = os.open(folder + "/upload.lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
 
 
 def detach(folder: str) -> int:
@@ -159,14 +135,15 @@ class Upload:
             return list(pool.map(self._send_thing, found))
 
     def _send_thing(self, thing: Thing) -> Doc:
-        whole, chunks = sha256(), []  # type: Any, List[List[Any]]
+        whole = sha256()
+        chunks: List[Tuple[str, int]] = []
         with open(thing.file, "rb", buffering=0) as file:
             while True:
                 data = file.read(CHUNK)
                 if not data:
                     break
                 whole.update(data)
-                chunks.append([self._send_chunk(data), len(data)])
+                chunks.append((self._send_chunk(data), len(data)))
         size = sum(chunk[1] for chunk in chunks)
         return dict(thing.doc(), size=size, sha256=whole.hexdigest(), chunks=chunks)
 

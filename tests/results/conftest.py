@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,11 @@ from flow_core.client import Flow, Task
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from flow_web_store import Server  # noqa: E402 - it lies beside this file, where the plugin is imported from too
-
-PATIENCE = 30.0
-Kept = Callable[[Flow, Task], str]
+from flow_web_store import (
+    PATIENCE,
+    Kept,
+    Server,
+)
 
 
 @pytest.fixture
@@ -48,7 +49,9 @@ def web(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     site = tmp_path / "site"
     info = site / "web_store-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: web-store\nVersion: 1.0\nRequires-Dist: flow-core>=1,<2\n")
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: web-store\nVersion: 1.0\nRequires-Dist: flow-core>=1,<2\n"
+    )
     (info / "entry_points.txt").write_text("[flow.result_stores]\nweb = flow_web_store:WebStore\n")
     monkeypatch.syspath_prepend(str(site))
     server = Server(tmp_path / "objects")

@@ -6,7 +6,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256 as new_sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,9 +15,14 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import attrs
 
+from flow_core.client import Flow, Task
 from flow_core.errors import CapabilityError, ConflictError, NotFoundError, TransientError
 from flow_core.hookspecs import ResultHooks, hookimpl
 from flow_core.types import ResultInfo, Ticket
+
+PATIENCE = 30.0
+Kept = Callable[[Flow, Task], str]
+"""Waits until a task's results are in its store, or never will be; returns which."""
 
 
 class Server:
@@ -48,7 +53,7 @@ class Server:
     def path(self, key: str) -> Path:
         return self.folder / quote(key, safe="")
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def stored(self, prefix: str = "") -> list[str]:
         return sorted(key for key in (unquote(path.name) for path in self.folder.iterdir()) if key.startswith(prefix))
 
 
@@ -58,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         key, query = self._asked()
         if not key:
-            found = [(name, self.store.path(name).stat()) for name in self.store.keys(query["prefix"][0])]
+            found = [(name, self.store.path(name).stat()) for name in self.store.stored(query["prefix"][0])]
             self._answer(200, json.dumps([(name, one.st_size, one.st_mtime) for name, one in found]).encode())
         elif self.store.path(key).is_file():
             self._answer(200, self.store.path(key).read_bytes())

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from conftest import Kept
-from flow_web_store import Server
 
 from flow_core.client import Flow
 from flow_core.errors import ConfigError, ConflictError, NotFoundError, StateError, UnavailableError
+from flow_web_store import Kept, Server
 
 MAKE = "mkdir -p out/deep && echo one >out/deep/a.txt && echo two >b.txt && chmod 755 b.txt"
 
@@ -106,7 +105,7 @@ def test_a_store_over_http_gets_all_a_task_has_by_forms_by_urls_or_through_the_c
     task = flow.run("echo said; echo one >a", outputs=["a"], result_store=store, stream=False)
     assert kept(flow, task) == "kept"
     assert task.artifacts[0].open().read() == b"one\n"
-    assert [key for key in web.keys() if not key.startswith("blobs/")] == [f"tasks/{task.id}/final.json"]
+    assert [key for key in web.stored() if not key.startswith("blobs/")] == [f"tasks/{task.id}/final.json"]
 
 
 def test_equal_bytes_of_two_tasks_are_one_object(flow: Flow, web: Server, kept: Kept) -> None:
@@ -114,7 +113,7 @@ def test_equal_bytes_of_two_tasks_are_one_object(flow: Flow, web: Server, kept: 
     assert [kept(flow, task) for task in tasks] == ["kept", "kept"]
     sums = {task.artifacts[0].sha256 for task in tasks}
     assert len(sums) == 1
-    assert len([key for key in web.keys("blobs/") if key == f"blobs/{next(iter(sums))}"]) == 1
+    assert len([key for key in web.stored("blobs/") if key == f"blobs/{next(iter(sums))}"]) == 1
 
 
 def test_a_profile_chooses_the_store(flow: Flow, web: Server, home: Path, kept: Kept) -> None:
@@ -122,7 +121,7 @@ def test_a_profile_chooses_the_store(flow: Flow, web: Server, home: Path, kept: 
         file.write("profiles:\n  local: {result_store: web}\n")
     task = Flow(flow.session.cwd).run("echo hello", stream=False)
     assert kept(flow, task) == "kept"
-    assert web.keys("tasks/") == [f"tasks/{task.id}/final.json"]
+    assert web.stored("tasks/") == [f"tasks/{task.id}/final.json"]
 
 
 def test_a_store_that_is_not_configured_is_refused_before_anything_happens(flow: Flow) -> None:

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from flow_web_store import Server
 
 from flow_core import runner
 from flow_core.bundle import select
@@ -16,6 +15,7 @@ from flow_core.errors import CapabilityError
 from flow_core.faces import ResultStore
 from flow_core.results import discard_start, publish_code, publish_start
 from flow_core.types import Bundle, SecretBox, Submission, TaskConfig
+from flow_web_store import Server
 
 TASK, REQUEST = "t00000000000000aa", "flow-00000000000000000000000000"
 
@@ -46,7 +46,7 @@ def submission(tree: Path) -> Submission:
     return Submission(REQUEST, TASK, "far", "far", TaskConfig(command="./run.sh"), bundle)
 
 
-def start(url: str, folder: Path) -> "subprocess.CompletedProcess[bytes]":
+def start(url: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
     """Do what a machine does that has the runner and one URL."""
     done = subprocess.run(runner.command("fetch", str(folder)), input=url.encode(), capture_output=True, check=False)
     if done.returncode:

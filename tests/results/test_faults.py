@@ -12,14 +12,13 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, Kept
-from flow_web_store import Server
 
 from flow_core.client import Flow, Task
 from flow_core.errors import LogsGoneError
 from flow_core.nodes import report
 from flow_core.runner.record import done_dir, read_json
 from flow_core.types import parse_ref
+from flow_web_store import PATIENCE, Kept, Server
 
 
 def folder(flow: Flow, task: Task) -> Path:
@@ -70,9 +69,7 @@ def test_the_end_is_told_at_once_while_the_store_is_away_and_the_results_come_wh
     assert task.artifacts[0].open().read() == b"one\n"
 
 
-def test_a_killed_uploader_goes_on_with_what_is_missing_and_finishes_once(
-    flow: Flow, web: Server, kept: Kept
-) -> None:
+def test_a_killed_uploader_goes_on_with_what_is_missing_and_finishes_once(flow: Flow, web: Server, kept: Kept) -> None:
     web.refuse_after = 2
     task = flow.run("for n in 1 2 3 4; do echo $n >f$n; done", outputs=["f*"], result_store="web", stream=False)
     place = folder(flow, task)
@@ -150,17 +147,21 @@ def test_without_a_store_the_logs_are_gone_with_the_machine_and_the_error_says_s
 
 def test_a_machine_that_vanished_after_its_upload_did_not_lose_the_end(flow: Flow, web: Server, kept: Kept) -> None:
     task = flow.submit("exit 7", result_store="web")
-    until(lambda: f"tasks/{task.id}/final.json" in web.keys())
+    until(lambda: f"tasks/{task.id}/final.json" in web.stored())
     place = folder(flow, task)
     until(lambda: not (place / "tickets.json").exists())
     shutil.rmtree(place)
     assert task.wait(timeout=PATIENCE) == 7
 
 
-def test_a_folder_store_on_a_full_disk_keeps_the_results_on_the_node(flow: Flow, home: Path, tmp_path: Path, kept: Kept) -> None:
+def test_a_folder_store_on_a_full_disk_keeps_the_results_on_the_node(
+    flow: Flow, home: Path, tmp_path: Path, kept: Kept
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
     if done.returncode:
         pytest.skip("mounting needs root")
     try:

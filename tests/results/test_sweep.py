@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Kept
 
 from flow_core.client import Flow, Task
 from flow_core.errors import NotFoundError, StateError
+from flow_web_store import Kept
 
 DAY = 86400.0
 
