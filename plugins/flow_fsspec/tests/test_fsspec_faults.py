@@ -7,7 +7,7 @@ import os
 import resource
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -334,3 +334,30 @@ def test_what_a_ticket_stored_is_compared_by_its_content(s3: S3Service, home: Pa
     put(store, f"{prefix}/a", b"content")
     with pytest.raises(ConflictError):
         put(store, f"{prefix}/a", b"other")
+
+
+def test_calls_cost_the_requests_that_the_page_says(
+    s3: S3Service, home: Path, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from botocore.httpsession import URLLib3Session
+
+    sent: list[str] = []
+    send: Any = URLLib3Session.send
+    monkeypatch.setattr(URLLib3Session, "send", lambda self, one: (sent.append(one.method), send(self, one))[1])
+    store = open_store(home, s3.profile())
+
+    def cost(use: Callable[[], object]) -> int:
+        sent.clear()
+        use()
+        return len(sent)
+
+    large = bytes(65 << 20)
+    assert cost(lambda: put(store, f"{prefix}/a", b"x")) == 1
+    assert cost(lambda: put(store, f"{prefix}/a", b"x")) == 2
+    assert cost(lambda: store.stat(f"{prefix}/a")) == 1
+    assert cost(lambda: get(store, f"{prefix}/a")) == 1
+    assert cost(lambda: list(store.list(prefix))) == 1
+    assert cost(lambda: store.ticket(f"{prefix}/a", "PUT")) == 0
+    assert cost(lambda: store.delete(f"{prefix}/a")) == 2
+    assert cost(lambda: put(store, f"{prefix}/b", large[: 64 << 20])) == 1
+    assert cost(lambda: put(store, f"{prefix}/c", large)) == 4

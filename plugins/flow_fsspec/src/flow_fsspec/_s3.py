@@ -107,7 +107,8 @@ class S3Objects:
             else:
                 self._create_large(key, chain((first, second), content), sha256)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+            # NoSuchUpload: completed before, and the answer was lost
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "412", "NoSuchUpload"):
                 return False
             raise
         return True
