@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ _HELD_BYTES = 64 << 20  # of results that wait for an earlier one
 _EVENTS = 256  # that workers may be ahead of their client
 _BEAT = 20.0  # seconds
 _IDLE = 120.0  # seconds without a beat after which a worker leaves
+_LOOK = 0.5  # seconds between two looks whether anybody wants more
 _LEAVE = 10.0  # seconds that workers have to end
 
 
@@ -41,9 +42,12 @@ class How:
     return_exceptions: bool = False
     resume: str | None = None
     many: bool = False
+    stopped: Callable[[], bool] = lambda: False
 
 
-def run(flow: Flow, wanted: Wanted, items: Iterable[Any], fields: Mapping[str, Any], how: How) -> Iterator[Any]:
+def run(
+    flow: Flow, wanted: Wanted, items: Iterable[Any], fields: Mapping[str, Any], how: How
+) -> Generator[Any, None, None]:
     """Check everything, then return the iterator of the results. Raises ConfigError before anything is submitted."""
     if how.max_workers is not None and how.max_workers < 1:
         raise ConfigError(f"max_workers is {how.max_workers}", "give at least 1")
@@ -74,7 +78,7 @@ class _Map:
         self._exhausted = False
         self._past: Past | None = None
 
-    def results(self, source: Iterator[Item]) -> Iterator[Any]:
+    def results(self, source: Iterator[Item]) -> Generator[Any, None, None]:
         """Yield the results; whatever ends this ends the workers."""
         over = threading.Event()
         with ExitStack() as stack:
@@ -83,12 +87,13 @@ class _Map:
             stack.callback(self._cancel)
             stack.callback(over.set)
             threading.Thread(target=self._beat, args=(over,), name="flow: beat", daemon=True).start()
-            while not (self._exhausted and self._handed_out == self._begun):
+            while not (self._exhausted and self._handed_out == self._begun) and not self._how.stopped():
                 self._feed(source)
                 yield from self._ready()
                 if self._handed_out + len(self._done) < self._begun:
                     self._listen()
-            self._dismiss()
+            if not self._how.stopped():
+                self._dismiss()
 
     def _feed(self, source: Iterator[Item]) -> None:
         """Take what the workers have room for, and give it to them; start those that are missing."""
@@ -146,7 +151,10 @@ class _Map:
 
     def _listen(self) -> None:
         """Wait for what a worker says, and hear all that was said by then."""
-        self._hear(*self._events.get())
+        while not self._how.stopped():
+            with suppress(Empty):
+                self._hear(*self._events.get(timeout=_LOOK))
+                break
         with suppress(Empty):
             for _ in range(_EVENTS):
                 self._hear(*self._events.get_nowait())

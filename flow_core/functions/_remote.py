@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from flow_core.functions import _invoke, _map
 from flow_core.functions._invoke import Wanted
+from flow_core.functions._map import How
 
 if TYPE_CHECKING:
     import sys
@@ -44,6 +45,11 @@ class RemoteFunction(Generic[P, R]):
         """Call the function here."""
         return self.local(*args, **kwargs)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether pickles that come back are read."""
+        return bool(self._fields.get("trusted", True))
+
     def __repr__(self) -> str:
         return f"<RemoteFunction {self.local.__qualname__}>"
 
@@ -71,7 +77,7 @@ class RemoteFunction(Generic[P, R]):
         ordered: bool = True,
         return_exceptions: bool = False,
         resume: str | None = None,
-    ) -> Iterator[R]:
+    ) -> Generator[R, None, None]:
         """Call the function for each item, over a few workers that serve many each, and yield the results as they come.
 
         ``max_workers``: tasks at once; default: one per core where they run on this machine, else one. ``ordered``: in the
@@ -80,7 +86,7 @@ class RemoteFunction(Generic[P, R]):
         failed, or whose worker was lost, is called again. ``resume`` names the map: what was done under this name is not
         called again. ``items`` may be endless; a bounded number of them is under way. Ending the iteration cancels the workers.
         """
-        return self._map(items, _map.How(max_workers, ordered, return_exceptions, resume))
+        return self.run_map(items, How(max_workers, ordered, return_exceptions, resume))
 
     def starmap(
         self,
@@ -90,11 +96,12 @@ class RemoteFunction(Generic[P, R]):
         ordered: bool = True,
         return_exceptions: bool = False,
         resume: str | None = None,
-    ) -> Iterator[R]:
+    ) -> Generator[R, None, None]:
         """As :meth:`map`, where each item is the arguments of one call."""
-        return self._map(items, _map.How(max_workers, ordered, return_exceptions, resume, many=True))
+        return self.run_map(items, How(max_workers, ordered, return_exceptions, resume, many=True))
 
-    def _map(self, items: Iterable[Any], how: _map.How) -> Iterator[R]:
+    def run_map(self, items: Iterable[Any], how: How) -> Generator[R, None, None]:
+        """As :meth:`map` and :meth:`starmap`."""
         wanted, fields = self._wanted()
         return _map.run(self._client(), wanted, items, fields, how)
 
