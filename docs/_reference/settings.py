@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from _reference.markdown import code, fields, page, prose, table
+from flow_core.results import FolderStore
 from flow_core.settings._build import settable
 from flow_core.settings._load import _PROFILE_KEYS, _Top
-from flow_core.results import FolderStore
 from flow_core.settings._model import CoreSettings, StorePolicy
 from flow_local import LocalSettings
 

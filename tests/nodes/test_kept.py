@@ -32,8 +32,9 @@ def wait_for(path: Path, gone: bool = False) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A task's folder after its end; it kept ``a b``, a result and its log."""
-    request_id, config = new_request_id(), TaskConfig(
-        command='echo said; seq 1000 >"a b"; echo value >$FLOW_TASK_DIR/result', outputs=("a*",)
+    request_id, config = (
+        new_request_id(),
+        TaskConfig(command='echo said; seq 1000 >"a b"; echo value >$FLOW_TASK_DIR/result', outputs=("a*",)),
     )
     bundle = build(
         config,
