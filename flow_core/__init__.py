@@ -47,6 +47,9 @@ if TYPE_CHECKING:
         TransientError as TransientError,
         UnavailableError as UnavailableError,
     )
+    from flow_core.functions import (
+        RemoteFunction as RemoteFunction,
+    )
     from flow_core.hookspecs import (
         hookimpl as hookimpl,
     )
@@ -97,6 +100,7 @@ _HOMES = {
     "flow_core._functions": "function invoke run submit task tasks",
     "flow_core.client": "Flow Plan Task exit_status",
     "flow_core.errors": "AuthError CapabilityError ConfigError ConflictError FlowError NotFoundError PluginError PolicyError ProviderError QuotaError RemoteError StateError TaskFailed TaskLostError TransientError UnavailableError",
+    "flow_core.functions": "RemoteFunction",
     "flow_core.hookspecs": "hookimpl",
     "flow_core.secrets": "Secret",
     "flow_core.types": "Attempt AuthField Bundle CodeSpec CredentialRequest DoctorCheck Event FrontendTask HealthSpec Identity LogChunk LogCursor Mount NodeAccess NodeReport Offer OfferRequest PolicyContext PortSpec Position Problem ProviderFacts Refusal Resource Resources ResultInfo SecretBox SecretRef ShellSession Submission TaskConfig TaskListing TaskRef TaskReport Ticket Volume VolumeSpec",
@@ -140,6 +144,7 @@ __all__ = [
     "QuotaError",
     "Refusal",
     "RemoteError",
+    "RemoteFunction",
     "Resource",
     "Resources",
     "ResultInfo",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -56,16 +57,18 @@ def store_of(config: TaskConfig, profile: Profile) -> str | None:
 
 def arrange(session: Session, plan: Plan, task_id: str) -> Arrangement | None:
     """Find out where a task's results go, and ask for the tickets. None where they stay on its node."""
-    from flow_core.results._tickets import leave
-
     config, facts = plan.config, plan.provider.facts
     store = store_of(config, plan.profile)
     if store is None:
         return None
+    from flow_core.results._tickets import leave
+
     chosen = config.result_store or plan.profile.result_store
     # What is run here is kept here, with its logs: only what would be overwritten needs a copy.
     kinds = KINDS if chosen or not facts.shares_client_files else KINDS[:1]
-    return Arrangement(store, kinds, leave(session.result_store(store), task_id, config, is_shared(session, plan.provider, store)))
+    return Arrangement(
+        store, kinds, leave(session.result_store(store), task_id, config, is_shared(session, plan.provider, store))
+    )
 
 
 def is_shared(session: Session, provider: Provider, store: str) -> bool:
@@ -102,11 +105,12 @@ def settle(session: Session, keeping: KeepingRow) -> KeepingRow:
 
 
 def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
-    from flow_core.results import read_manifest
+    from flow_core.results import discard_start, read_manifest
 
     store = session.result_store(keeping.store)
     try:
         record(session, read_manifest(store, row.id))
+        discard_start(store, row.id)
         return
     except NotFoundError:
         node = reachable(session, row)
@@ -161,10 +165,8 @@ def _carry(store: ResultStore, row: TaskRow, node: Node, found: Any) -> Manifest
         rows = [[chunk.sha256, chunk.size] for chunk in content.chunks]
         things.append({**thing, "size": content.size, "sha256": content.sha256, "chunks": rows})
     text = dump_manifest(row.id, found["report"], things, found["missing"])
-    try:
+    with suppress(ConflictError):  # somebody else was first
         store.put(manifest_key(row.id), iter([text]), sha256(text).hexdigest())
-    except ConflictError:  # somebody else was first
-        pass
     return read_manifest(store, row.id)
 
 

@@ -29,6 +29,7 @@ def not_there(session: Session, provider: Provider, config: TaskConfig) -> Itera
 def not_kept(session: Session, provider: Provider, config: TaskConfig) -> Iterator[Problem]:
     """Name why what the task keeps would not reach its result store."""
     from flow_core.client._keeping import is_shared, store_of
+    from flow_core.settings._model import OWN_STORE
 
     name = store_of(config, session.choose(provider.profile))
     if name is None:
@@ -42,7 +43,9 @@ def not_kept(session: Session, provider: Provider, config: TaskConfig) -> Iterat
     most = session.settings.result_store(name).store.max_bytes
     if most is not None and (problem := _no_room(store, most)) is not None:
         yield problem
-    reached = tickets and (is_shared(session, provider, name) or session.settings.result_store(name).provider != name)
+    reached = tickets and (
+        is_shared(session, provider, name) or session.settings.result_store(name).provider != OWN_STORE
+    )
     if not reached and "flow_node_access" not in provider.supports:
         message = f"nothing that {provider.profile} runs can reach the result store {name}"
         yield Problem("outputs", "NO_RESULT_STORE", message, "name one that gives tickets with `result_store`")

@@ -53,7 +53,9 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     told = {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports}
     told = {row.id: told[row.id] for row in rows if row.id in told and not _is_known(row, told[row.id])}
     ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
-    apply(session, {**told, **{name: _witnessed(session, provider, name, ref, told[name]) for name, ref in ends.items()}})
+    apply(
+        session, {**told, **{name: _witnessed(session, provider, name, ref, told[name]) for name, ref in ends.items()}}
+    )
     for row in rows:
         report = reports.get(refs[row.id])
         if report is None:

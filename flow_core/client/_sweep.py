@@ -6,7 +6,8 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from flow_core.errors import NotFoundError
+from flow_core.client._keeping import settle
+from flow_core.errors import NotFoundError, UnavailableError
 from flow_core.results import Sweep, forget, sweep
 from flow_core.settings import paths
 from flow_core.settings._model import OWN_STORE
@@ -35,10 +36,15 @@ def gc(session: Session, dry_run: bool = False) -> list[Sweep]:
 
 
 def remove(session: Session, row: TaskRow) -> bool:
-    """Remove what a task kept; False when its store had nothing. Raises NotFoundError for a task that keeps nothing."""
+    """Remove what a task kept; False when its store had nothing.
+
+    Raises NotFoundError for a task that keeps nothing, UnavailableError while it is on its way.
+    """
     keeping = session.journal.keeping(row.id)
     if keeping is None:
         raise NotFoundError(f"{row.id} has no result store", "there is nothing to remove")
+    if settle(session, keeping).phase == "open":
+        raise UnavailableError(f"what {row.id} keeps is still on its way to {keeping.store}", "try again later")
     there = forget(session.result_store(keeping.store), row.id)
     _mark_gone(session, row.id, keeping.store)
     return there

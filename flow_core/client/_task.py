@@ -293,7 +293,10 @@ class Task(Generic[R_co]):
         return artifacts(self._session, self.refresh())
 
     def remove_kept(self) -> bool:
-        """Remove all that it kept from its store; False when there was nothing. Its bytes go with the next :meth:`Flow.gc`."""
+        """Remove all that it kept from its store; False when there was nothing. Its bytes go with the next :meth:`Flow.gc`.
+
+        Raises UnavailableError while it is on its way there.
+        """
         from flow_core.client._sweep import remove
 
         return remove(self._session, self.refresh())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,10 +66,27 @@ def make_call(
     """Put the arguments into bytes. Raises ConfigError that names the one that cannot be pickled."""
     given = [list(arguments), dict(keywords)]
     try:
-        body = envelope.encode(given if target.value is None else [target.value, *given])
+        with _by_value(target):
+            body = envelope.encode(given if target.value is None else [target.value, *given])
     except envelope.UnpicklableError as error:
         raise _culprit(target, arguments, keywords, error) from error
     return Call(target, body, python, options)
+
+
+@contextmanager
+def _by_value(target: Target) -> Iterator[None]:
+    """Have what the function's module defines travel too, where the node could not import that."""
+    module = sys.modules.get(target.module)
+    if target.value is None or module is None or not target.alone:
+        yield
+        return
+    import cloudpickle  # type: ignore[import-untyped]
+
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def _culprit(
@@ -92,7 +110,7 @@ def interpreter(python: str | None, config: TaskConfig, facts: ProviderFacts) ->
 
 
 def _cloudpickle() -> dict[str, bytes]:
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     folder = Path(cloudpickle.__file__).parent
     return {f"{_PLACE}/lib/cloudpickle/{path.name}": path.read_bytes() for path in folder.glob("*.py")}

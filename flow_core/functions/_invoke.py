@@ -96,6 +96,13 @@ def _target(flow: Flow, plan: Plan, wanted: Wanted) -> Target:
     return of_callable(function, root)
 
 
+def file_of(flow: Flow, plan: Plan, target: Target) -> str:
+    """Return the file of the function on this machine; empty when it is in none of the user's own."""
+    from flow_core.bundle import code_root
+
+    return str(code_root(plan.config, flow.session.cwd) / target.file) if target.file else ""
+
+
 def finish(task: Task[Any], stream: bool, trusted: bool) -> Any:
     """Return the value of a task; an interrupt cancels it, since nobody has its handle."""
     try:

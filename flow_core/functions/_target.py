@@ -17,13 +17,17 @@ from flow_core.functions.node import modules
 
 @attrs.frozen
 class Target:
-    """A function as the node finds it: ``file`` below the code folder, else ``module``, else (``value``) by value."""
+    """A function as the node finds it: ``file`` below the code folder, else ``module``, else (``value``) by value.
+
+    ``alone``: its module cannot be imported elsewhere, and what it needs of that travels with it.
+    """
 
     name: str
     file: str = ""
     module: str = ""
     value: Callable[..., Any] | None = None
     paths: tuple[str, ...] = ()
+    alone: bool = False
 
     @property
     def source(self) -> str:
@@ -47,9 +51,11 @@ def of_callable(function: Callable[..., Any], root: Path) -> Target:
     name, module = getattr(function, "__qualname__", ""), getattr(function, "__module__", None) or ""
     if module and module != "__main__" and _is_member(module, name, function):
         file = _file_below(module, root)
-        return Target(name, file=file, module="" if file else module, paths=_paths(root))
+        if file or _is_importable(module):
+            return Target(name, file=file, module="" if file else module, paths=_paths(root))
     shown = (name or type(function).__qualname__).rpartition(".")[2].strip("<>")
-    return Target(shown, module=module, value=function, paths=_paths(root))
+    alone = module in sys.modules and not _file_below(module, root) and not _is_importable(module)
+    return Target(shown, module=module, value=function, paths=_paths(root), alone=alone)
 
 
 def _is_member(module: str, name: str, function: Callable[..., Any]) -> bool:
@@ -59,6 +65,19 @@ def _is_member(module: str, name: str, function: Callable[..., Any]) -> bool:
     for word in name.split("."):
         found = getattr(found, word, None)
     return getattr(found, "__flow_local__", found) is function
+
+
+def _is_importable(module: str) -> bool:
+    """Whether another process finds the same module by its name."""
+    if module == "__main__":
+        return False
+    above, _, _ = module.rpartition(".")
+    if above and not _is_importable(above):
+        return False
+    path = getattr(sys.modules.get(above), "__path__", None)
+    found = (finder.find_spec(module, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    spec = next((spec for spec in found if spec is not None), None)
+    return spec is not None and spec.origin == getattr(sys.modules[module].__spec__, "origin", None)
 
 
 def _file_below(module: str, root: Path) -> str:

@@ -81,7 +81,12 @@ class Resources(Database):
         self._write(lambda db: db.execute(query, (task_id, store, expires_at)))
 
     def mark_keeping(
-        self, task_id: str, phase: str, error: str = "", expires_at: float | None = None, sizes: Mapping[str, int] = EMPTY
+        self,
+        task_id: str,
+        phase: str,
+        error: str = "",
+        expires_at: float | None = None,
+        sizes: Mapping[str, int] = EMPTY,
     ) -> None:
         """Record how it stands: ``open``, ``kept`` (objects by ``sizes``: key -> bytes) or ``gone``, and what is wrong."""
         query = "UPDATE keeping SET phase = ?, error = ?, expires_at = coalesce(?, expires_at) WHERE task_id = ?"
@@ -89,7 +94,9 @@ class Resources(Database):
 
         def write(db: sqlite3.Connection) -> None:
             db.execute(query, (phase, error, expires_at, task_id))
-            db.executemany("INSERT OR REPLACE INTO uploads (task_id, key, bytes, sha256, at) VALUES (?, ?, ?, ?, ?)", rows)
+            db.executemany(
+                "INSERT OR REPLACE INTO uploads (task_id, key, bytes, sha256, at) VALUES (?, ?, ?, ?, ?)", rows
+            )
 
         self._write(write)
 

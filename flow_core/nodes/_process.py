@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flow_core import runner
 from flow_core.errors import ConfigError, NotFoundError, StateError, TransientError
 from flow_core.nodes._report import at_home, report
-from flow_core.runner import bundle, files, process, queue, record, upload
+from flow_core.runner import bundle, files, pending, process, queue, record
 from flow_core.types import ShellSession
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def spawn(folder: Path, rank: int) -> None:
 
 
 def _is_wanted(folder: str) -> bool:
-    return record.read_final(folder) is None or upload.is_pending(folder)
+    return record.read_final(folder) is None or pending.is_pending(folder)
 
 
 def _open(folder: Path, name: str) -> int:

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
         put_blob as put_blob,
         read_blob as read_blob,
     )
+    from flow_core.results._code import (
+        discard_start as discard_start,
+        publish_code as publish_code,
+        publish_start as publish_start,
+    )
     from flow_core.results._folder import (
         FolderStore as FolderStore,
     )
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "flow_core.results._blobs": "CHUNK_BYTES Chunk Content put_blob read_blob",
+    "flow_core.results._code": "discard_start publish_code publish_start",
     "flow_core.results._folder": "FolderStore",
     "flow_core.results._manifest": "Kept Manifest manifest_key read_manifest",
     "flow_core.results._sweep": "Sweep forget sweep used",
@@ -45,8 +51,11 @@ __all__ = [
     "Kept",
     "Manifest",
     "Sweep",
+    "discard_start",
     "forget",
     "manifest_key",
+    "publish_code",
+    "publish_start",
     "put_blob",
     "read_blob",
     "read_manifest",

@@ -46,7 +46,7 @@ class Content:
 def put_blob(store: ResultStore, data: bytes | Path | Iterable[bytes]) -> Content:
     """Keep bytes, or those of a file; what the store has already is not sent again. At most a chunk is in memory."""
     whole, chunks = sha256(), []
-    for piece in _cut(data):
+    for piece in cut(data):
         whole.update(piece)
         chunks.append(_put(store, piece))
     return Content(whole.hexdigest(), sum(chunk.size for chunk in chunks), tuple(chunks))
@@ -81,13 +81,16 @@ def _read(store: ResultStore, chunk: Chunk) -> bytes:
     try:
         data = b"".join(store.get(chunk.key))
     except NotFoundError as error:
-        raise StateError(f"a part of it is gone from the store {store.name}: {chunk.key}", "run the task again") from error
+        raise StateError(
+            f"a part of it is gone from the store {store.name}: {chunk.key}", "run the task again"
+        ) from error
     if len(data) != chunk.size or sha256(data).hexdigest() != chunk.sha256:
         raise StateError(f"the store {store.name} has a damaged {chunk.key}", "run the task again")
     return data
 
 
-def _cut(data: bytes | Path | Iterable[bytes]) -> Iterator[bytes]:
+def cut(data: bytes | Path | Iterable[bytes]) -> Iterator[bytes]:
+    """Yield chunks."""
     if isinstance(data, bytes):
         yield from (data[start : start + CHUNK_BYTES] for start in range(0, len(data), CHUNK_BYTES))
     elif isinstance(data, Path):
@@ -107,5 +110,3 @@ def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
             del held[:CHUNK_BYTES]
     if held:
         yield bytes(held)
-
-

@@ -91,7 +91,7 @@ class FolderStore(ResultHooks):
         return True
 
     @hookimpl
-    def flow_result_ticket(self, key: str, method: str, size: int | None) -> Ticket:
+    def flow_result_ticket(self, key: str, method: str, size: int | None, expires_in: float) -> Ticket:  # noqa: ARG002
         if key.endswith("/"):
             folder = self._folder(key.split("/")[:-1])
             with _told(key):

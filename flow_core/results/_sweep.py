@@ -48,7 +48,8 @@ def sweep(store: ResultStore, keep: float | None, dry_run: bool = False, max_byt
         # Named since the first look: by a task that has the same bytes.
         late = {info.key: info for info in store.list("tasks/") if info.key not in found}
         wanted |= _wanted(store, late, frozenset())
-        bytes_ = [key for key in bytes_ if key not in wanted]
+        # Trees before their files: a tree that is there has them all.
+        bytes_ = sorted((key for key in bytes_ if key not in wanted), key=lambda key: not key.startswith("trees/"))
         _delete(store, bytes_)
     gone = [found[key].size for key in (*doomed, *bytes_)]
     total = sum(info.size for info in found.values())
@@ -112,7 +113,9 @@ def _json(store: ResultStore, key: str) -> dict[str, list[dict[str, list[tuple[s
     try:
         found: dict[str, list[dict[str, list[tuple[str, int]]]]] = json.loads(b"".join(store.get(key)))
     except ValueError as error:
-        raise StateError(f"{key} in {store.name} cannot be read, so nothing was removed", "remove it by hand") from error
+        raise StateError(
+            f"{key} in {store.name} cannot be read, so nothing was removed", "remove it by hand"
+        ) from error
     return found
 
 

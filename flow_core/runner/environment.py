@@ -91,7 +91,7 @@ def _secrets(folder: str, bundle: Bundle, home: str) -> Dict[str, str]:
     files: Dict[str, str] = bundle.secrets.get("files") or {}
     if not names and not files:
         return {}
-    values = _read_secrets(folder)
+    values = read_secrets(folder)
     missing = sorted({key for key in (*names.values(), *files.values()) if key not in values})
     if missing:
         raise BundleError("no value was delivered for the secret %s: submit the task again" % ", ".join(missing))
@@ -105,7 +105,8 @@ def _at_home(path: str, home: str) -> str:
     return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
-def _read_secrets(folder: str) -> Dict[str, str]:
+def read_secrets(folder: str) -> Dict[str, str]:
+    """The values that were delivered, by name."""
     try:
         with open(folder + "/secrets", "rb") as file:
             return {str(key): str(value) for key, value in json.loads(file.read()).items()}
@@ -123,7 +124,7 @@ def _write_secret(path: str, value: str) -> None:
 
 def take_tickets(folder: str, bundle: Bundle) -> None:
     """Keep the tickets that came with the secrets: what the task keeps is sent after its end."""
-    given = _read_secrets(folder).get(TICKETS)
+    given = read_secrets(folder).get(TICKETS)
     if given is not None and not os.path.exists(folder + "/tickets.json"):
         write_file(folder + "/tickets.json", given.encode())
 

@@ -9,6 +9,7 @@ from typing import Dict, Iterator, List, NamedTuple, Tuple
 from . import bundle as bundles
 from .bundle import Bundle, BundleError
 from .environment import working_dir
+from .pending import is_pending, is_under_way
 from .record import Doc, attempts, read_final, read_json
 
 ARTIFACT, RESULT, LOG = "artifact", "result", "log"
@@ -33,8 +34,6 @@ class Thing(NamedTuple):
 
 def describe(folder: str) -> Doc:
     """What a task keeps, how it ended, and how far the upload of it is."""
-    from .upload import is_pending, is_under_way
-
     os.stat(folder)
     found, missing = things(folder)
     return {
@@ -73,7 +72,7 @@ def _artifacts(folder: str, bundle: Bundle) -> Tuple[List[Thing], List[str]]:
     found: Dict[str, Thing] = {}
     missing = []
     for pattern in bundle.outputs:
-        files = {path: file for path, file in _matches(base, pattern)}
+        files = dict(_matches(base, pattern))
         found.update((path, _thing(ARTIFACT, path, file)) for path, file in files.items())
         if not files:
             missing.append(pattern)

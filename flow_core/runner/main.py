@@ -113,6 +113,12 @@ def _upload(args: List[str]) -> int:
     return detach(args[0]) if args[1:] == ["detach"] else upload(args[0], patient=True)
 
 
+def _fetch(args: List[str]) -> int:
+    from .fetch import main as fetch
+
+    return fetch(args)
+
+
 def _spread(args: List[str]) -> int:
     from .spread import spread
 
@@ -151,6 +157,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "read": _read,
     "kept": _kept,
     "upload": _upload,
+    "fetch": _fetch,
     "spread": _spread,
     "enter": _enter,
     "contain": _contain,
@@ -160,6 +167,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
        | status FOLDER | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
        | get FOLDER PATH | read FOLDER ... | kept FOLDER [KIND PATH OFFSET] | upload FOLDER [detach]
+       | fetch FOLDER
 """
 
 

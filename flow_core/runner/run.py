@@ -8,6 +8,7 @@ from typing import List, Optional
 from . import bundle as bundles, control
 from .bundle import Bundle, BundleError
 from .node import Node
+from .pending import is_pending
 from .rank import Rank
 from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
 from .task import Task
@@ -84,6 +85,10 @@ def run(folder: str, ranks: List[int]) -> int:
     try:
         bundle = bundles.read(folder)
         numbers = ranks or [_own_rank(bundle)]
+        if bundle.code.get("files") is not None and read_final(folder) is None:
+            from .fetch import code
+
+            code(folder, bundle)
     except BundleError as error:
         return _refuse(folder, str(error))
     if read_final(folder) is None:
@@ -94,9 +99,9 @@ def run(folder: str, ranks: List[int]) -> int:
 
 def _upload(folder: str) -> None:
     """Bring what the task keeps to its store before the machine may go."""
-    from .upload import is_pending, upload
-
     if is_pending(folder):
+        from .upload import upload
+
         upload(folder)
 
 

@@ -20,12 +20,12 @@ from .launch import command
 from .line import Line, Waiting
 from .look import Look
 from .node import Node
+from .pending import is_pending
 from .queue import bell_address
 from .rank import Rank
 from .record import Doc, attempts, done_dir, read_final, read_json, write_json
 from .slots import Slots
 from .task import Task, finish
-from .upload import is_pending
 from .uploads import Uploads
 
 _LINGER = float(os.environ.get("FLOW_RUNNER_LINGER", "2"))  # seconds

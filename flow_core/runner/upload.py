@@ -10,45 +10,22 @@ import json
 import os
 import time
 from hashlib import sha256
-from typing import Any, Dict, List
+from typing import Dict, List, Tuple
 
 from . import tickets
 from .kept import Thing, things
+from .pending import is_pending
 from .record import Doc, read_final, read_json, write_json
 from .tickets import TicketError
 
 SCHEMA = "flow.kept/1"
 CHUNK = 64 << 20
+_AT_ONCE = 4  # files: so many chunks are in memory
 _WAIT = 3600.0  # seconds in which a store may be away
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
 _LOOK = 0.5  # seconds between two looks for fresh tickets
 # Younger (seconds) than what a store's owner removes because nobody names it yet.
 _TRUSTED = 12 * 3600.0
-
-
-def is_pending(folder: str) -> bool:
-    """Whether something of an ended task is still to be brought to its store from here."""
-    return os.path.exists(folder + "/tickets.json")
-
-
-def is_given_up(folder: str) -> bool:
-    """Whether the store was away for too long: it goes on when a client asks for it."""
-    return (read_json(folder + "/upload.json") or {}).get("state") == "gave_up"
-
-
-def is_under_way(folder: str) -> bool:
-    """Whether a process of this machine is at it."""
-    try:
-        lock = os.open(folder + "/upload.lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
 
 
 def detach(folder: str) -> int:
@@ -145,21 +122,28 @@ class Upload:
             "schema": SCHEMA,
             "task_id": (read_json(self._folder + "/bundle.json") or {}).get("task_id"),
             "report": read_final(self._folder),
-            "things": [self._send_thing(thing) for thing in found],
+            "things": self._send_all(found),
             "missing": missing,
         }
         write_json(self._folder + "/kept.json", manifest)
         return manifest
 
+    def _send_all(self, found: List[Thing]) -> List[Doc]:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            return list(pool.map(self._send_thing, found))
+
     def _send_thing(self, thing: Thing) -> Doc:
-        whole, chunks = sha256(), []  # type: Any, List[List[Any]]
+        whole = sha256()
+        chunks: List[Tuple[str, int]] = []
         with open(thing.file, "rb", buffering=0) as file:
             while True:
                 data = file.read(CHUNK)
                 if not data:
                     break
                 whole.update(data)
-                chunks.append([self._send_chunk(data), len(data)])
+                chunks.append((self._send_chunk(data), len(data)))
         size = sum(chunk[1] for chunk in chunks)
         return dict(thing.doc(), size=size, sha256=whole.hexdigest(), chunks=chunks)
 

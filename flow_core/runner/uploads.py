@@ -11,8 +11,8 @@ from typing import Deque, Set
 
 from .launch import command
 from .loop import Loop
+from .pending import is_given_up, is_pending
 from .record import done_dir
-from .upload import is_given_up, is_pending
 from .witness import Witness
 
 _AT_ONCE = 4

@@ -72,7 +72,8 @@ class StorePolicy:
         default=None, metadata={"help": "How long tasks' results stay, as 30d; default: always.", "unit": "duration"}
     )
     max_bytes: int | None = attrs.field(
-        default=None, metadata={"help": "No task that keeps something is submitted above this, as 500GB.", "unit": "size"}
+        default=None,
+        metadata={"help": "No task that keeps something is submitted above this, as 500GB.", "unit": "size"},
     )
     shared: bool = attrs.field(
         default=False, metadata={"help": "Every machine sees the store's folder under the same path."}
@@ -84,7 +85,8 @@ class Profile:
     """A configured provider (or, in ``result_stores``, a result store, whose plugin ``provider`` then names).
 
     ``values`` are the plugin's settings as written; ``defaults`` is laid below each task's config. ``result_store`` is
-    the store's profile, and ``store`` what a store's own settings ask of core; ``gpu_substitute`` is ``none`` where tasks that ask for a GPU run without one.
+    the store's profile, and ``store`` what a store's own settings ask of core. ``gpu_substitute`` is ``none`` where tasks
+    that ask for a GPU run without one.
     ``origins`` are by dotted path within the profile. ``environ`` is where its variables are looked up.
     """
 

@@ -15,8 +15,12 @@ from flow_core.errors import CapabilityError, ConfigError, RemoteError, StateErr
 TRAIN = "src/train.py"
 
 
+def power(base: int, exponent: int) -> int:
+    return int(base**exponent)
+
+
 def invoke(name: str, *args: object, **fields: object) -> object:
-    return flow.invoke(TRAIN, name, args=args, stream=False, **fields)  # type: ignore[arg-type]
+    return flow.invoke(TRAIN, name, args=args, stream=False, **fields)  # type: ignore[call-overload]
 
 
 def test_a_function_of_an_unchanged_file_is_called() -> None:
@@ -127,7 +131,7 @@ def test_a_result_that_cannot_be_pickled_says_so() -> None:
 
 
 def test_a_result_that_is_nested_too_deeply_says_so() -> None:
-    with pytest.raises(TaskFailed, match="recursion|nested too deeply"):
+    with pytest.raises(TaskFailed, match=r"recursion|nested too deeply"):
         invoke("deep", 200_000)
 
 
@@ -173,7 +177,7 @@ def test_retries_repeat_a_function_that_failed(place: Path) -> None:
 
 
 def test_a_result_is_had_by_another_process_too() -> None:
-    task = flow.function(pow).submit(2, 6)
+    task = flow.function(power).submit(2, 6)
     assert task.result(timeout=20) == 64
     assert flow.task(task.id).result() == 64
 
@@ -188,8 +192,16 @@ def _result_file() -> Path:
     return found
 
 
+def _damaged(task: flow.Task[int]) -> bool:
+    try:
+        task.result()
+    except StateError as error:
+        return "is damaged" in str(error)
+    return False
+
+
 def test_a_flipped_bit_in_a_result_is_never_a_value() -> None:
-    task = flow.function(pow).submit(2, 6)
+    task = flow.function(power).submit(2, 6)
     task.wait()
     path = _result_file()
     whole = path.read_bytes()
@@ -197,14 +209,11 @@ def test_a_flipped_bit_in_a_result_is_never_a_value() -> None:
         broken = bytearray(whole)
         broken[at] ^= 4
         path.write_bytes(broken)
-        try:
-            assert task.result() == 64  # padding means nothing
-        except StateError as error:
-            assert "is damaged" in str(error)
+        assert _damaged(task) or task.result() == 64  # padding means nothing
 
 
 def test_a_result_that_is_cut_off_is_never_a_value() -> None:
-    task = flow.function(pow).submit(2, 6)
+    task = flow.function(power).submit(2, 6)
     task.wait()
     path = _result_file()
     whole = path.read_bytes()
@@ -223,7 +232,6 @@ def test_untrusted_results_are_plain_data_or_refused() -> None:
 
 
 def test_a_pickle_that_is_there_all_the_same_is_not_read_when_untrusted() -> None:
-    task = flow.submit("true")
     task = flow.function(lambda: {1, 2}).submit()
     task.wait()
     with pytest.raises(CapabilityError, match="it is a pickle"):
@@ -231,5 +239,5 @@ def test_a_pickle_that_is_there_all_the_same_is_not_read_when_untrusted() -> Non
 
 
 def test_a_function_task_is_repeated_with_its_arguments() -> None:
-    task = flow.function(pow).submit(2, 6)
+    task = flow.function(power).submit(2, 6)
     assert flow.Flow().retry(task.id).result(timeout=20) == 64

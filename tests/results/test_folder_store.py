@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from flow_core.testing import ResultStoreContract
 
 
 class TestFolderStore(ResultStoreContract):
     result_store = "folder"
-    settings = {"root": "{home}/store"}
+    settings: ClassVar = {"root": "{home}/store"}

@@ -30,20 +30,20 @@ def command() -> None:
 @json_option
 def list_(task: str, as_json: bool) -> None:
     """List what a task kept."""
-    found = [
-        {"path": one.path, "bytes": one.size, "mode": one.mode, "sha256": one.sha256} for one in _task(task).artifacts
-    ]
+    found = _task(task).artifacts
     if as_json:
-        emit(found)
+        emit([{"path": one.path, "bytes": one.size, "mode": one.mode, "sha256": one.sha256} for one in found])
     else:
-        lines = ((one["path"], format_size(one["bytes"]), str(one["bytes"]), one["sha256"] or "") for one in found)
-        show(HEADER, lines, empty="no artifacts; name some with --output")  # type: ignore[arg-type]
+        lines = ((one.path, format_size(one.size), str(one.size), one.sha256 or "") for one in found)
+        show(HEADER, lines, empty="no artifacts; name some with --output")
 
 
 @command.command("get")
 @task_argument
 @click.argument("globs", metavar="[PATH]...", nargs=-1)
-@click.option("--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", help="Folder; default: here.")
+@click.option(
+    "--to", "folder", type=click.Path(file_okay=False, path_type=Path), default=".", help="Folder; default: here."
+)
 @json_option
 def get(task: str, globs: tuple[str, ...], folder: Path, as_json: bool) -> None:
     """Write a task's artifacts, or those that are named (also as 'out/*'), below a folder, each whole or not at all."""

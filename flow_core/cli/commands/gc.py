@@ -34,6 +34,6 @@ def command(dry_run: bool, as_json: bool) -> None:
         )
         for one in found
     )
-    show(HEADER, lines, empty="no stores")
     if dry_run:
-        say("nothing was removed: this was a dry run")
+        say("this is a dry run: nothing is removed")
+    show(HEADER, lines, empty="no stores")

@@ -127,28 +127,33 @@ def _dumps(value: Any, buffer: Callable[[Any], None]) -> bytes:
 
 def pack(header: Header, body: Body) -> bytes:
     """The envelope as bytes."""
+    return b"".join(pieces(header, body))
+
+
+def pieces(header: Header, body: Body) -> List[Buffer]:
+    """The envelope as what is to be written one after the other: few, and large parts as they are."""
     views = [_view(part) for part in body.parts]
-    pieces = _head(header, body, views, [_checksums(view) for view in views])
+    found = _head(header, body, views, [[_checksum(chunk) for chunk in _chunks(view)] for view in views])
     for view in views:
-        pieces += [view, bytes(-len(view) % _ALIGN)]
-    return b"".join(pieces)
+        found += [view, bytes(-len(view) % _ALIGN)]
+    return [b"".join(found)] if sum(map(len, views)) < _SMALL else found
 
 
 def write(fd: int, header: Header, body: Body) -> None:
     """Write the envelope to an empty file; large parts go straight from where they are. Raises OSError."""
     views = [_view(part) for part in body.parts]
     if sum(map(len, views)) < _SMALL:
-        _write(fd, memoryview(pack(header, body)))
+        write_all(fd, pack(header, body))
         return
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1))) as pool:
         sums = [[pool.submit(_checksum, chunk) for chunk in _chunks(view)] for view in views]
         head = _head(header, body, views, [["0" * 64] * len(of_part) for of_part in sums])
-        _write(fd, memoryview(b"".join(head)))
+        write_all(fd, b"".join(head))
         for view in views:
-            _write(fd, view)
-            _write(fd, memoryview(bytes(-len(view) % _ALIGN)))
+            write_all(fd, view)
+            write_all(fd, bytes(-len(view) % _ALIGN))
         told = _head(header, body, views, [[one.result() for one in of_part] for of_part in sums])
         os.pwrite(fd, b"".join(told), 0)
 
@@ -161,7 +166,9 @@ def _head(header: Header, body: Body, views: List[memoryview], sums: List[List[s
     return [first, text, bytes(-(len(first) + len(text)) % _ALIGN)]
 
 
-def _write(fd: int, view: memoryview) -> None:
+def write_all(fd: int, data: Buffer) -> None:
+    """Write all of it. Raises OSError."""
+    view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
@@ -177,10 +184,6 @@ def _chunks(view: memoryview) -> List[memoryview]:
 
 def _checksum(chunk: memoryview) -> str:
     return hashlib.sha256(chunk).hexdigest()
-
-
-def _checksums(view: memoryview) -> List[str]:
-    return [_checksum(chunk) for chunk in _chunks(view)]
 
 
 def head_size(first: Buffer) -> int:
@@ -203,8 +206,15 @@ def read_header(head: Buffer) -> Header:
     return header
 
 
-def size(header: Header, head: int) -> int:
-    """How many bytes the whole envelope has."""
+def whole_size(view: memoryview) -> int:
+    """How many bytes the envelope has that begins here; 0 when not even its header is there. Raises DamagedError."""
+    if len(view) < PREFIX:
+        return 0
+    head = head_size(view[:PREFIX])
+    return _size(read_header(view[:head]), head) if head <= len(view) else 0
+
+
+def _size(header: Header, head: int) -> int:
     return _aligned(head) + sum(_aligned(part["size"]) for part in header["parts"])
 
 
@@ -218,8 +228,8 @@ def open_parts(view: memoryview) -> Tuple[Header, List[memoryview]]:
     if head > len(view):
         raise DamagedError("it is cut off within its header")
     header = read_header(view[:head])
-    if size(header, head) > len(view):
-        raise DamagedError("it is cut off: %d of %d bytes are there" % (len(view), size(header, head)))
+    if _size(header, head) > len(view):
+        raise DamagedError("it is cut off: %d of %d bytes are there" % (len(view), _size(header, head)))
     at, parts = _aligned(head), []
     for part in header["parts"]:
         parts.append(view[at : at + part["size"]])

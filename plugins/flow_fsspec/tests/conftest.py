@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,14 @@ def azure() -> Iterator[dict[str, object]]:
     """Settings of a store in a server that speaks Azure's language."""
     with scratch("azure") as folder, azure_service(folder) as profile:
         yield profile
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Flow home of this test's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("FLOW_HOME", str(folder))
+    return folder
 
 
 @pytest.fixture(autouse=True)

@@ -43,12 +43,8 @@ def running(argv: Sequence[str], log: Path, ready: Callable[[], object]) -> Iter
         await_(ready, process, log)
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()  # nobody needs its data any more
+        process.wait()
 
 
 def await_(ready: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
@@ -110,7 +106,7 @@ def weed() -> str:
 
 
 @contextmanager
-def s3_service(folder: Path, *more: str, ports: Sequence[int] = ()) -> Iterator[S3Service]:
+def s3_service(folder: Path) -> Iterator[S3Service]:
     """Run SeaweedFS with its data in ``folder``; the bucket is there."""
     grants = {"flow": ["Admin", "Read", "Write", "List", "Tagging"], "reader": ["Read", "List"]}
     identities = [
@@ -119,14 +115,14 @@ def s3_service(folder: Path, *more: str, ports: Sequence[int] = ()) -> Iterator[
     ]
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     (folder / "data").mkdir(exist_ok=True)
-    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = ports or free_ports(8)
+    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = free_ports(8)
     argv = [
         weed(), "-logtostderr", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.telemetry=false",
         "-master.volumeSizeLimitMB=1024", f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}",
-        "-volume.max=100", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}", "-filer", "-s3",
+        "-volume.max=100", "-s3.autoCreateBucket=false", f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}", "-filer", "-s3",
         f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        f"-s3.config={folder / 's3.json'}", *more,
+        f"-s3.config={folder / 's3.json'}",
     ]  # fmt: skip
     service = S3Service(f"http://127.0.0.1:{s3}", folder)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
+import ssl
+import time
+from collections.abc import Iterator, Mapping
 
 from flow_core import (
     AuthError,
@@ -37,23 +39,26 @@ _HINTS: dict[type[FlowError], str] = {
     QuotaError: "free space, or raise the limit",
     ConfigError: "check `url`, `region` and `endpoint_url` of the result store",
 }
+_SKEW_SECONDS = 900.0
 _UNREACHABLE = "check `endpoint_url` and the network"
 _GONE = {errno.ENOSPC: "it is full", errno.EDQUOT: "its quota is used up", errno.EFBIG: "the file is too large for it"}
 
 
-def answered(status: int, code: str, what: str, bucket: str, retry_after: float | None = None) -> FlowError:
+def answered(status: int, code: str, what: str, bucket: str, headers: Mapping[str, str]) -> FlowError:
     """Return the error for an answer of the service: by its code, else by its HTTP status."""
     kind = _KINDS.get(code) or _by_status(status)
     said = code if code and not code.isdigit() else f"HTTP {status}"
     if kind is TransientError:
-        return TransientError(f"cannot {what}: {bucket} answered {said}", "try again later", retry_after)
+        return TransientError(f"cannot {what}: {bucket} answered {said}", "try again later", _seconds(headers))
     if code in ("NoSuchBucket", "ContainerNotFound"):
-        return NotFoundError(f"cannot {what}: there is no {bucket}", "create it, or mend `url` of the result store")
+        return NotFoundError(f"cannot {what}: {bucket} does not exist", "create it, or mend `url` of the result store")
     if kind is NotFoundError:
         return NotFoundError(f"cannot {what}: {bucket} does not have it")
     if kind is ConflictError:
         return ConflictError(f"cannot {what}: {bucket} answered {said}")
-    hint = _CLOCK if code == "RequestTimeTooSkewed" else _HINTS.get(kind, "")
+    hint = (
+        _CLOCK if kind is AuthError and (code == "RequestTimeTooSkewed" or _skewed(headers)) else _HINTS.get(kind, "")
+    )
     return kind(f"cannot {what}: {bucket} answered {said}", hint)
 
 
@@ -78,6 +83,8 @@ def unreachable(error: BaseException, what: str, where: str) -> FlowError:
     """Return the error for a connection that did not come about or broke."""
     if any(isinstance(cause, socket.gaierror) for cause in causes(error)):
         return UnavailableError(f"cannot {what}: the host of {where} is not known", _UNREACHABLE)
+    if any(isinstance(cause, ssl.SSLError) for cause in causes(error)):
+        return UnavailableError(f"cannot {what}: {where} shows no certificate that is trusted here", _UNREACHABLE)
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes(error)):
         return TransientError(f"cannot {what}: {where} takes no connections", _UNREACHABLE)
     return TransientError(f"cannot {what}: the connection to {where} broke off ({type(error).__name__})", _UNREACHABLE)
@@ -124,22 +131,33 @@ def s3_fault(error: Exception, what: str, bucket: str) -> FlowError | None:
     if isinstance(error, boto.ClientError):
         meta = error.response.get("ResponseMetadata", {})
         code = str(error.response.get("Error", {}).get("Code", ""))
-        return answered(meta.get("HTTPStatusCode", 0), code, what, where, _seconds(meta.get("HTTPHeaders", {})))
+        return answered(meta.get("HTTPStatusCode", 0), code, what, where, meta.get("HTTPHeaders", {}))
     if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
         mend = "set access_key and secret_key of the result store, or log in with the SDK's own tools"
         return AuthError(f"cannot {what}: there are no credentials for {where}", mend)
     if isinstance(error, (boto.NoRegionError, boto.InvalidRegionError, boto.ParamValidationError)):
         return ConfigError(f"cannot {what}: {where}: {type(error).__name__}", _HINTS[ConfigError])
-    if isinstance(error, (boto.HTTPClientError, boto.IncompleteReadError, boto.ReadTimeoutError)):
+    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError)):
         return unreachable(error, what, where)
     return (
         AuthError(f"cannot {what}: {type(error).__name__}", _LOGIN) if isinstance(error, boto.BotoCoreError) else None
     )
 
 
-def _seconds(headers: object) -> float | None:
-    value = headers.get("retry-after", "") if isinstance(headers, dict) else ""
-    return float(value) if str(value).isdigit() else None
+def _seconds(headers: Mapping[str, str]) -> float | None:
+    value = str(headers.get("retry-after", ""))
+    return float(value) if value.isdigit() else None
+
+
+def _skewed(headers: Mapping[str, str]) -> bool:
+    """True when the service's clock is far from ours; an answer to HEAD has no text that would say so."""
+    from email.utils import parsedate_to_datetime
+
+    try:
+        there = parsedate_to_datetime(str(headers.get("date", ""))).timestamp()
+    except ValueError:
+        return False
+    return abs(there - time.time()) > _SKEW_SECONDS
 
 
 def gcs_fault(error: Exception, what: str, bucket: str) -> FlowError | None:
@@ -154,7 +172,7 @@ def gcs_fault(error: Exception, what: str, bucket: str) -> FlowError | None:
     if isinstance(error, api.GoogleAPICallError):
         missing = error.code == 404 and "bucket" in str(error.message).lower()
         headers = getattr(error.response, "headers", None)
-        return answered(error.code or 0, "NoSuchBucket" if missing else "", what, where, _seconds(dict(headers or {})))
+        return answered(error.code or 0, "NoSuchBucket" if missing else "", what, where, headers or {})
     if isinstance(error, auth.TransportError):
         return unreachable(error, what, "Google's login service")
     if isinstance(error, auth.GoogleAuthError):
@@ -173,5 +191,5 @@ def azure_fault(error: Exception, what: str, container: str) -> FlowError | None
         return AuthError(f"cannot {what}: there are no credentials for {where}", _LOGIN)
     if isinstance(error, azure.HttpResponseError) and error.status_code:
         code = str(getattr(error.error_code, "value", None) or getattr(error, "error_code", None) or "")
-        return answered(error.status_code, code, what, where, _seconds(dict(error.response.headers)))
+        return answered(error.status_code, code, what, where, error.response.headers)
     return unreachable(error, what, where) if isinstance(error, azure.AzureError) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import posixpath
@@ -10,12 +11,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flow_core import CapabilityError, ConfigError, ResultInfo, Ticket
+from flow_core import AuthError, CapabilityError, ConfigError, ResultInfo, Ticket, UnavailableError
 from flow_fsspec._faults import system_fault
 from flow_fsspec._objects import PIECE, Reading
 
 _PARTS = ".flow-parts"
 _LOCAL = ("file", "local")
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _lock = threading.Lock()
 
 
@@ -91,16 +93,21 @@ class FileObjects:
     def create(self, key: str, data: Iterator[bytes], sha256: str) -> bool:  # noqa: ARG002 - files keep no metadata
         """Write beside, then move; a key that is taken when the content is whole is left as it is."""
         part = f"{self._root}/{_PARTS}/{uuid.uuid4().hex}"
-        self._fs.makedirs(posixpath.dirname(part), exist_ok=True)
+        self._make(posixpath.dirname(part))
         try:
             with self._fs.open(part, "wb") as file:
                 for piece in data:
                     file.write(piece)
-            self._fs.makedirs(posixpath.dirname(self._place(key)), exist_ok=True)
+            self._make(posixpath.dirname(self._place(key)))
             return self._publish(part, self._place(key))
         finally:
             if self._fs.exists(part):
                 self._fs.rm_file(part)
+
+    def _make(self, folder: str) -> None:
+        if self._protocol in _LOCAL:
+            os.makedirs(self._root, mode=0o700, exist_ok=True)  # who else may look is for people to say
+        self._fs.makedirs(folder, exist_ok=True)
 
     def _publish(self, part: str, place: str) -> bool:
         if self._protocol in _LOCAL:
@@ -123,12 +130,19 @@ class FileObjects:
         if self._protocol not in _LOCAL:
             raise CapabilityError(f"{self._where} gives no tickets: only file, s3, gs and az do")
         place = self._place(key)
-        os.makedirs(os.path.dirname(place), exist_ok=True)  # of a prefix: the folder itself
+        self._make(posixpath.dirname(place))  # of a prefix: the folder itself
         return Ticket("PATH", place.rstrip("/"), max_bytes=size)
 
     def fault(self, error: Exception, what: str) -> Exception | None:
         """Say what an exception of a file system means."""
-        return system_fault(error, what, self._where) if isinstance(error, OSError) else None
+        if isinstance(error, OSError) and (fault := system_fault(error, what, self._where)):
+            return fault
+        if self._protocol in (*_LOCAL, "memory"):
+            return None
+        kind = AuthError if "Auth" in type(error).__name__ else UnavailableError
+        return kind(
+            f"cannot {what}: {self._where}: {type(error).__name__}", "check `url` and `options` of the result store"
+        )
 
 
 def _link(part: str, place: str) -> bool:
@@ -139,4 +153,10 @@ def _link(part: str, place: str) -> bool:
         if os.path.isdir(place):
             raise
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.exists(place):
+            return False
+        os.rename(part, place)
     return True

@@ -154,7 +154,7 @@ class GcsObjects:
             version="v4",
             method=method,
             expiration=timedelta(seconds=seconds),
-            headers=headers,
+            headers=dict(headers),  # the SDK adds to it
             credentials=self._account,
             api_access_endpoint=self._host,
         )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import ipaddress
-from urllib.parse import urlsplit
 
 from flow_core import ConfigError, PluginError
+from flow_fsspec._endpoint import check_endpoint
 from flow_fsspec._files import FileObjects
 from flow_fsspec._objects import Objects
 from flow_fsspec._settings import FsspecSettings
@@ -68,22 +67,3 @@ def _need(extra: str) -> None:
             f"pip install 'flow-fsspec[{extra}]'",
             distribution="flow-fsspec",
         )
-
-
-def check_endpoint(url: str) -> None:
-    """Refuse an endpoint that content and signatures would travel to in the clear. Raises ConfigError."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
-        raise ConfigError(f"endpoint_url must be https://HOST[:PORT], not {parts.scheme}://{parts.hostname or ''}…")
-    if parts.scheme == "http" and not _is_here(parts.hostname):
-        raise ConfigError(
-            f"endpoint_url is plain http to {parts.hostname}: content and signatures could be read on the way",
-            "use https; http is for services on this machine only",
-        )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

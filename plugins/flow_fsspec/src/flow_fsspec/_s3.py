@@ -9,6 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from flow_core import AuthError, ConfigError, ResultInfo, Ticket
+from flow_fsspec._endpoint import check_endpoint
 from flow_fsspec._faults import s3_fault
 from flow_fsspec._objects import BLOCK, PIECE, Reading, blocks
 
@@ -27,6 +28,7 @@ class S3Objects:
         self._bucket = bucket
         self._prefix = prefix
         self._lock = threading.Lock()
+        self._region: str | None = None
 
     @functools.cached_property
     def _made(self) -> Any:
@@ -35,9 +37,11 @@ class S3Objects:
 
         settings = self._settings
         named = bool(settings.endpoint_url)
-        return Session().create_client(
+        session = Session()
+        self._region = settings.region or session.get_config_variable("region") or ("us-east-1" if named else None)
+        client = session.create_client(
             "s3",
-            region_name=settings.region or ("us-east-1" if named else None),
+            region_name=self._region,
             endpoint_url=settings.endpoint_url,
             config=Config(
                 signature_version="s3v4",
@@ -51,6 +55,8 @@ class S3Objects:
             ),
             **_keys(settings),
         )
+        check_endpoint(client.meta.endpoint_url)  # it may come from the SDK's own configuration
+        return client
 
     @property
     def _client(self) -> Any:
@@ -101,7 +107,8 @@ class S3Objects:
             else:
                 self._create_large(key, chain((first, second), content), sha256)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+            # NoSuchUpload: completed before, and the answer was lost
+            if error.response["Error"]["Code"] in ("PreconditionFailed", "412", "NoSuchUpload"):
                 return False
             raise
         return True
@@ -143,7 +150,8 @@ class S3Objects:
     def ticket(self, key: str, method: str, size: int | None, expires_in: float) -> Ticket:
         """No request. A PUT creates and never replaces; a POST (key ends in ``/``) may replace below its prefix."""
         seconds = int(min(expires_in, MOST_SECONDS))
-        if not (self._settings.region or self._settings.endpoint_url or self._client.meta.region_name):
+        client = self._client
+        if self._region is None:
             raise ConfigError("tickets for S3 need the region of the bucket", "set `region` in the result store")
         if key.endswith("/"):
             return self._policy(key, size, seconds)
@@ -152,7 +160,7 @@ class S3Objects:
         if method == "PUT":
             params["IfNoneMatch"] = headers["If-None-Match"] = "*"
         operation = {"PUT": "put_object", "GET": "get_object"}[method]
-        url = self._client.generate_presigned_url(operation, Params=params, ExpiresIn=seconds, HttpMethod=method)
+        url = client.generate_presigned_url(operation, Params=params, ExpiresIn=seconds, HttpMethod=method)
         return Ticket(method, url, headers, _expiry(seconds), max_bytes=size)
 
     def _policy(self, key: str, size: int | None, seconds: int) -> Ticket:

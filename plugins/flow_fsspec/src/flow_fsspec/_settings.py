@@ -38,10 +38,6 @@ class FsspecSettings:
     service_account: Credential | None = _secret("GCS: key of a service account, as JSON text.")
     account: str | None = attrs.field(default=None, metadata={"help": "Azure: name of the storage account."})
     account_key: Credential | None = _secret("Azure: key of the storage account.")
-    keep: float | None = attrs.field(
-        default=None,
-        metadata={"help": "How long results are kept before `flow gc` may remove them.", "unit": "duration"},
-    )
     options: Mapping[str, Any] = attrs.field(
         factory=dict, metadata={"help": "Storage options of other fsspec file systems (username, port, …)."}
     )

@@ -76,7 +76,8 @@ class FsspecStore(ResultHooks):
 
     def _pieces(self, key: str, offset: int, reading: Reading) -> Iterator[bytes]:
         """Read to the end, going on where a connection broke off; what was read whole must have the sum it was put with."""
-        digest = hashlib.sha256() if offset == 0 and reading.sha256 else None
+        noted, version = reading.sha256, reading.version
+        digest = hashlib.sha256() if offset == 0 and noted else None
         resumes = 0
         while True:
             try:
@@ -87,13 +88,22 @@ class FsspecStore(ResultHooks):
                     yield piece
                 break
             except TransientError:
-                if reading.version is None or resumes == _RESUMES:
+                if version is None or resumes > _RESUMES:
                     raise
-                time.sleep(0.2 * resumes)
-                resumes += 1
-                reading = self._begin(key, offset, reading.version)
-        if digest and digest.hexdigest() != reading.sha256:
+                reading, resumes = self._resumed(key, offset, version, resumes)
+        if digest and digest.hexdigest() != noted:
             raise StateError(f"{key} is damaged: its content does not have the sum it was stored with")
+
+    def _resumed(self, key: str, offset: int, version: str, resumes: int) -> tuple[Reading, int]:
+        """Begin again at ``offset``; ``resumes`` counts the tries since the last byte."""
+        while True:
+            time.sleep(0.2 * 2**resumes if resumes else 0.0)
+            resumes += 1
+            try:
+                return self._begin(key, offset, version), resumes
+            except TransientError:
+                if resumes > _RESUMES:
+                    raise
 
     @hookimpl
     def flow_result_put(self, key: str, data: Iterator[bytes], sha256: str) -> ResultInfo:
@@ -101,14 +111,14 @@ class FsspecStore(ResultHooks):
         source = _Source(key, data, sha256)
         with self._told(f"store {key}"):
             created = self._objects.create(key, iter(source), sha256)
-        if not created and self._sum(key) != sha256:
+        if created:
+            return ResultInfo(key, source.size, sha256, time.time())
+        there = self.flow_result_stat(key)
+        if (there.sha256 or self._sum(key)) != sha256:
             raise ConflictError(f"the store has other content under {key}", "delete it first, or use another key")
-        return ResultInfo(key, source.size, sha256, time.time()) if created else self.flow_result_stat(key)
+        return there
 
     def _sum(self, key: str) -> str:
-        """Return the sum of what is stored: as it was noted there, else by reading it."""
-        if noted := self.flow_result_stat(key).sha256:
-            return noted
         digest = hashlib.sha256()
         for piece in self.flow_result_get(key, 0):
             digest.update(piece)
