@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, Entry] = {
     "cp": Entry(TASKS, "Copy a file to or from a task's node."),
     "retry": Entry(TASKS, "Submit the config of an earlier task again."),
     "offers": Entry(ELSEWHERE, "List what a provider could give, and at what price."),
-    "volume": Entry(ELSEWHERE, "Create, list, show and delete volumes."),
+    "volume": Entry(ELSEWHERE, "Create, list, copy and delete volumes."),
     "login": Entry(SETTINGS, "Keep a profile's credentials."),
     "logout": Entry(SETTINGS, "Forget a profile's credentials."),
     "whoami": Entry(SETTINGS, "Say whom a profile's credentials stand for."),

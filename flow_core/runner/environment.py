@@ -90,7 +90,7 @@ def _secrets(folder: str, bundle: Bundle, home: str) -> Dict[str, str]:
     files: Dict[str, str] = bundle.secrets.get("files") or {}
     if not names and not files:
         return {}
-    values = _read_secrets(folder)
+    values = read_secrets(folder)
     missing = sorted({key for key in (*names.values(), *files.values()) if key not in values})
     if missing:
         raise BundleError("no value was delivered for the secret %s: submit the task again" % ", ".join(missing))
@@ -104,7 +104,8 @@ def _at_home(path: str, home: str) -> str:
     return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
-def _read_secrets(folder: str) -> Dict[str, str]:
+def read_secrets(folder: str) -> Dict[str, str]:
+    """What was delivered, by name; nothing once the task is final."""
     try:
         with open(folder + "/secrets", "rb") as file:
             return {str(key): str(value) for key, value in json.loads(file.read()).items()}

@@ -105,7 +105,7 @@ class Task:
         cwd = start_dir(self.folder, self.bundle)
         if self.bundle.health is not None:
             mark(rank, False)
-        if self._node.witness.start(rank, self._inside(rank, self._argv()), env, cwd):
+        if self._node.witness.start(rank, self._argv(rank), env, cwd):
             self._node.say(self, rank, "started")
             self._attend(rank)
         else:
@@ -120,15 +120,16 @@ class Task:
             rank.group = cgroup.make(rank.folder, self.bundle.limits.memory, self.bundle.limits.cpus)
         return rank.group.inside(argv) if rank.group is not None else argv
 
-    def _argv(self) -> List[str]:
+    def _argv(self, rank: Rank) -> List[str]:
         argv = self.bundle.argv
         if self.bundle.image is not None:
             argv = command("contain", self.folder, "--", *argv)
         if self.bundle.processes_per_node > 1:
             grace = "%g" % self.bundle.limits.grace
             argv = command("spread", str(self.bundle.processes_per_node), grace, *argv)
-        if self.bundle.mounts and self.bundle.image is None:
-            argv = command("enter", self.folder, "--", *argv)
+        argv = self._inside(rank, argv)
+        if self.bundle.mounts and self.bundle.image is None:  # first: what serves its mounts is not of its group
+            argv = command("enter", self.folder, rank.path, "--", *argv)
         return argv
 
     def _attend(self, rank: Rank) -> None:
