@@ -97,8 +97,10 @@ class Blobs:
                     digest.update(data)
                     file.write(data)
             name = digest.hexdigest()
-            (self._folder / name[:2]).mkdir(mode=0o700, exist_ok=True)
-            new.rename(self._folder / name[:2] / name)
+            blob = self._folder / name[:2] / name
+            blob.parent.mkdir(mode=0o700, exist_ok=True)
+            if not blob.exists() or blob.stat().st_size != new.stat().st_size:
+                new.rename(blob)  # else it stays: others share its blocks
         finally:
             os.lseek(reading, 0, os.SEEK_SET)
             new.unlink(missing_ok=True)
