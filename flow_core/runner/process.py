@@ -44,6 +44,15 @@ def is_alive(pid: int, started: int) -> bool:
     return found is not None and found.started == started and found.state not in "ZX"
 
 
+def memory_kills() -> int:
+    """How many processes of this machine were killed for memory since it was started; proc(5), /proc/vmstat."""
+    try:
+        with open("/proc/vmstat") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except (OSError, ValueError):
+        return 0
+
+
 def pids() -> Iterator[int]:
     """Every process of this machine."""
     return (int(name) for name in os.listdir("/proc") if name.isdigit())

@@ -1,9 +1,10 @@
 """One rank of one attempt, as the process sees it that answers for it."""
 
 import os
+import signal
 from typing import Optional, Tuple
 
-from . import tree
+from . import process, tree
 from .cgroup import Group
 from .containers import Start
 from .record import Exit, attempt_dir, read_exit
@@ -28,7 +29,20 @@ class Rank:
         self.over = False  # ended, and nothing of it is left
         self.group: Optional[Group] = None  # only of what claims memory or cores
         self.removal: Optional[Start] = None  # of its containers, where they may live on without what we started
+        self.contained: Optional[Tuple[int, int]] = None  # a container's limit of memory, and kills for it until then
         self._unwritten = b""
+
+    def ran_out(self, code: Optional[int]) -> Optional[int]:
+        """The limit in bytes where one of its processes was killed for memory; None where that is not seen.
+
+        An engine keeps its containers in groups of its own, and those go with them: there it is a command that was
+        killed while the kernel killed for memory.
+        """
+        if self.group is not None and (limit := self.group.ran_out()):
+            return limit
+        if self.contained is None or code != 128 + signal.SIGKILL or process.memory_kills() == self.contained[1]:
+            return None
+        return self.contained[0]
 
     @property
     def live(self) -> bool:

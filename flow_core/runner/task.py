@@ -5,7 +5,7 @@ import shutil
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-from . import cgroup, containers, control, outcome, places
+from . import cgroup, containers, control, outcome, places, process
 from .beside import start_dir
 from .bundle import Bundle, BundleError
 from .environment import environment, remove_secrets
@@ -105,6 +105,8 @@ class Task:
         cwd = start_dir(self.folder, self.bundle)
         if self.bundle.health is not None:
             mark(rank, False)
+        if containers.limits_memory(self.bundle):
+            rank.contained = self.bundle.limits.memory or 0, process.memory_kills()
         if self._node.witness.start(rank, self._argv(rank), env, cwd):
             self._node.say(self, rank, "started")
             self._attend(rank)

@@ -287,7 +287,7 @@ class Witness:
 
     def _with_memory(self, rank: Rank, found: Exit) -> Exit:
         """Tell a command that ran out of the memory it claimed from one that was killed by somebody."""
-        limit = rank.group.ran_out() if rank.group is not None and found.code else None
+        limit = rank.ran_out(found.code) if found.code else None
         if limit is None or found.ran_out is not None:
             return found
         rank.append("o %d\ne %.6f" % (limit, found.ended_at or time.time()))
