@@ -49,9 +49,14 @@ class Rank:
         """Whether it was started and has not ended."""
         return self.watcher > 0 and self.end is None
 
+    @property
+    def leader(self) -> int:
+        """The watcher's pid, 0 where it belongs to another process by now."""
+        return 0 if self.watcher and process.is_stranger(self.watcher, self.since) else self.watcher
+
     def tree(self) -> tree.Root:
         """What the processes of this rank have in common."""
-        return tree.root(self.watcher, self.task, self.task_folder, self.attempt, self.number)
+        return tree.root(self.leader, self.task, self.task_folder, self.attempt, self.number)
 
     def record(self) -> Exit:
         """Its exit record as it stands."""

@@ -277,7 +277,8 @@ class Task:
 
     def _rest(self, done: Doc) -> None:
         self._forget()
-        self._resting_until = (done["ended_at"] or time.time()) + self._pause()
+        now, pause = time.time(), self._pause()
+        self._resting_until = min(done["ended_at"] or now, now) + pause  # a clock that is set back delays nothing
         self._node.say(self, None, "pending")
         self._node.loop.after(self._resting_until - time.time(), self._wake)
         self._obey()

@@ -209,7 +209,7 @@ class Witness:
         if rank.task is not None:
             row = process.stat(rank.task[0])
             return row if row is not None and row.started == rank.task[1] else None
-        found = tree.command(rank.watcher, process.table())
+        found = tree.command(rank.leader, process.table()) if rank.leader else None
         if found is None:
             return None
         rank.task = (found[0], found[1].started)

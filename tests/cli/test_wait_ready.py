@@ -25,7 +25,7 @@ def test_it_returns_when_the_service_is_well(flow: Program) -> None:
 
     assert (answer.status, answer.out, answer.err) == (0, "", "")
     assert time.monotonic() - began > 0.5
-    assert flow("status", task, "--json").data["status"] == "running"
+    assert flow("status", task, "--json").data[0]["status"] == "running"
 
 
 def test_a_task_without_a_health_check_is_ready_when_it_runs(flow: Program) -> None:
