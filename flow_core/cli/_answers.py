@@ -193,6 +193,7 @@ _VOLUME = _object(
         "attached_to": _list(_TEXT),
         "created_at": _TIME,
         "encrypted": _YES_NO,
+        "note": _TEXT,
     }
 )
 _IDENTITY = _object({"user": _TEXT, "account": _MAYBE_TEXT, "expires_at": _TIME, "detail": {"type": "object"}})
@@ -228,6 +229,7 @@ ANSWERS: Mapping[str, Schema] = {
     "volume.create": _VOLUME,
     "volume.list": _list(_VOLUME),
     "volume.show": _VOLUME,
+    "volume.snapshot": _VOLUME,
     "volume.delete": _object({"id": _TEXT, "name": _TEXT, "deleted": _YES_NO}),
     "login": _object({"stores": {"type": "object"}, "identity": {"anyOf": [_IDENTITY, {"type": "null"}]}}),
     "logout": _object({"forgotten": _list(_TEXT)}),

@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, Entry] = {
     "artifacts": Entry(TASKS, "List, get and remove the files that tasks kept."),
     "retry": Entry(TASKS, "Submit the config of an earlier task again."),
     "offers": Entry(ELSEWHERE, "List what a provider could give, and at what price."),
-    "volume": Entry(ELSEWHERE, "Create, list, show and delete volumes."),
+    "volume": Entry(ELSEWHERE, "Create, list, copy and delete volumes."),
     "gc": Entry(ELSEWHERE, "Remove results past their time, and bytes nobody names."),
     "login": Entry(SETTINGS, "Keep a profile's credentials."),
     "logout": Entry(SETTINGS, "Forget a profile's credentials."),

@@ -219,6 +219,14 @@ class Flow:
         create_volume(self.session, face.profile, spec)
         return self.volume(name, face.profile)
 
+    def snapshot_volume(self, name: str, new_name: str, provider: str | None = None) -> Volume:
+        """Make a new volume of what is in one now.
+
+        Raises ConflictError for a name that is taken, CapabilityError or UnavailableError where it cannot be done.
+        """
+        (spec,) = self.config("true", volumes=[{"name": new_name}]).volumes
+        return self.provider(provider).snapshot_volume(self.volume(name, provider).id, spec.name)
+
     def delete_volume(self, name: str, provider: str | None = None) -> bool:
         """Delete a volume and what is in it; nothing else in Flow ever does."""
         volume = self.volume(name, provider)

@@ -51,6 +51,8 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     refs = {row.id: parse_ref(row.ref or "")[2] for row in rows}
     reports = retry(lambda: provider.status(list(refs.values())))
     told = {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports}
+    if told:
+        session.journal.forget_missing(session.journal.missing() & told.keys())
     told = {row.id: told[row.id] for row in rows if row.id in told and not _is_known(row, told[row.id])}
     ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
     apply(
@@ -125,20 +127,20 @@ def apply(session: Session, reports: Mapping[str, TaskReport]) -> None:
 
 def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
     """A provider does not know a task: believed only when it says so twice, 30 s apart, and finds no trace of it."""
-    journal = session.journal
     if (end := _in_store(session, row.id)) is not None:
         apply(session, {row.id: end})
         return
-    first = next((row_.event.at for row_ in journal.events(row.id) if row_.event.kind == "task.missing"), None)
-    if first is None:
+    journal, now = session.journal, time.time()
+    since = journal.note_missing(row.id, now)
+    if since == now:
         journal.add_event("task.missing", row.id, {"profile": row.profile, "ref": ref.id})
-        return
-    if abs(time.time() - first) < _MISSING_FOR:
+    if now - since < _MISSING_FOR:
         return
     request_ids = [submission.request_id for submission in journal.submissions(row.id)]
     if not session.provider(row.profile).find(request_ids, row.created_at):
         reason = f"{row.profile} no longer knows this task, and no record of its end was found"
         apply(session, {row.id: TaskReport("lost", reason, source="provider", observed_at=time.time())})
+        journal.forget_missing([row.id])
 
 
 def reconcile(session: Session) -> None:
@@ -146,12 +148,14 @@ def reconcile(session: Session) -> None:
     journal = session.journal
     profiles = {row.profile for row in (*journal.unfinished(), *journal.duplicates())}
     for profile in sorted(profiles):
-        if journal.due_for_reconcile(profile, RECONCILE_EVERY):
-            try:
+        try:
+            # Where a look costs nothing nobody waits for the next turn to see what a killed command has left.
+            every = 0.0 if session.provider(profile).facts.prompt else RECONCILE_EVERY
+            if journal.due_for_reconcile(profile, every):
                 _reconcile_profile(session, profile)
                 _cancel_duplicates(session, profile)
-            except FlowError as error:
-                journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
+        except FlowError as error:
+            journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
 
 
 def _reconcile_profile(session: Session, profile: str) -> None:

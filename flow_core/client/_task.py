@@ -254,11 +254,17 @@ class Task(Generic[R_co]):
         copy(chunks, out or own[0], err or own[1], self.redactor() if redact else None)
 
     def redactor(self) -> Redactor:
-        """Return what masks the values of the task's own secrets, as far as they are known here."""
+        """Return what masks the values of the task's own secrets.
+
+        Raises ConfigError when one is not known here: no value that was delivered is kept, so it could not be masked.
+        """
         from flow_core.secrets import Redactor, find
 
-        found = (find(ref.name, self._session.secret_stores) for ref in self.config.secrets)
-        return Redactor(secret for secret in found if secret is not None)
+        found = {ref.name: find(ref.name, self._session.secret_stores) for ref in self.config.secrets}
+        if missing := ", ".join(sorted(name for name, secret in found.items() if secret is None)):
+            hint = "set it in the environment or keep it with `flow secret set`; --no-redact shows the log as it is"
+            raise ConfigError(f"{missing} cannot be masked in the log of {self.id}: its value is not known here", hint)
+        return Redactor(secret for secret in found.values() if secret is not None)
 
     @property
     def ready(self) -> bool:
@@ -267,6 +273,23 @@ class Task(Generic[R_co]):
             return False
         attempts = self._session.journal.attempts(self.id)
         return bool(attempts) and all(node.ready for node in attempts[-1].nodes)
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the task is :attr:`ready`.
+
+        Raises TimeoutError after ``timeout`` seconds (the task goes on), TaskFailed when it ends before.
+        """
+        from flow_core.waiting import Backoff
+
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        backoff = Backoff(min(self._session.provider(self._row.profile).facts.min_poll_seconds, 1.0), 2.0)
+        while not self.ready:
+            if self.is_final:
+                message = f"{self.id} ended before it was ready ({self._row.state}: {self._row.reason})"
+                raise TaskFailed(message, f"flow logs {self.id}", task_exit_code=self._row.exit_code)
+            if (left := deadline - time.monotonic()) <= 0:
+                raise TimeoutError(f"{self.id} is not ready")
+            time.sleep(min(backoff.next(), left))
 
     def forward(self, port: int | str, rank: int = 0) -> tuple[str, int]:
         """Return the (host, port) of this machine that leads to the node's ``port``: a number, or a name of its ``ports``.

@@ -106,7 +106,7 @@ def _at_home(path: str, home: str) -> str:
 
 
 def read_secrets(folder: str) -> Dict[str, str]:
-    """The values that were delivered, by name."""
+    """What was delivered, by name; nothing once the task is final."""
     try:
         with open(folder + "/secrets", "rb") as file:
             return {str(key): str(value) for key, value in json.loads(file.read()).items()}

@@ -128,7 +128,7 @@ def _spread(args: List[str]) -> int:
 def _enter(args: List[str]) -> int:
     from .files import enter
 
-    return enter(args[0], args[2:])
+    return enter(args[0], args[1:])
 
 
 def _contain(args: List[str]) -> int:
