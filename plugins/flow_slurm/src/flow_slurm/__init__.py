@@ -1,0 +1,1 @@
+"""flow_slurm: runs Flow tasks on a Slurm cluster."""
