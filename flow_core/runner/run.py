@@ -10,6 +10,7 @@ from .bundle import Bundle, BundleError
 from .node import Node
 from .rank import Rank
 from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
+from .starts import close_earlier
 from .task import Task
 
 _TICK = 0.2  # seconds between two looks at the control files and at ranks that run elsewhere
@@ -23,10 +24,13 @@ class Run:
         self._folder, self._bundle, self._ranks = folder, bundle, ranks
         self._over = False
         self._asked: Optional[int] = None
+        self._to_pass_on: List[int] = []
         self._node = Node(lambda task, rank, what: None)
         self._task = Task(self._node, folder, bundle, ranks, None, self._final)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, lambda number, frame: self._to_pass_on.append(number))
 
     def _final(self, task: Task, doc: Doc) -> None:
         self._over = True
@@ -39,6 +43,7 @@ class Run:
         if not attempts(self._folder) and control.cancel_grace(self._folder, 0.0) is not None:
             self._task.stop_before_start()
         else:
+            close_earlier(self._folder, self._ranks)
             self._task.resume()
         while not self._over and not self._done_here():
             self._node.loop.turn(time.monotonic() + _TICK)
@@ -47,9 +52,16 @@ class Run:
         return exit_code(self._folder, self._ranks)
 
     def _obey(self) -> None:
-        number, self._asked = self._asked, None
-        if number is None:
-            return
+        while self._to_pass_on:
+            number = self._to_pass_on.pop(0)
+            for rank in self._task.ranks.values():
+                self._node.ending.send(rank, number)
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            self._task.look()  # a cancel, or another rank's failure, is why the platform ends us
+            self._leave(asked)
+
+    def _leave(self, number: int) -> None:
         if self._bundle.preempt_kind == "signal":
             self._task.leaving = True
             self._task.stop(

@@ -5,7 +5,7 @@ import shutil
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-from . import cgroup, containers, control, outcome, places
+from . import cgroup, containers, control, outcome, places, starts
 from .beside import start_dir
 from .bundle import Bundle, BundleError
 from .environment import environment, remove_secrets
@@ -62,6 +62,7 @@ class Task:
     def _begin(self, number: int) -> None:
         if self.final is not None:
             return
+        starts.note(self.folder, number)
         self.attempt = number
         self.ranks = {rank: Rank(self.folder, number, rank) for rank in self._numbers}
         if containers.outlives(self.bundle.image):
