@@ -11,7 +11,7 @@ from flow_core.nodes._machine import (
 from flow_core.nodes._node import Node, open_node
 from flow_core.nodes._process import cancel, serve, spawn
 from flow_core.nodes._queue import queue, waiting_reports
-from flow_core.nodes._report import listing, locate, report, size
+from flow_core.nodes._report import conclude, listing, locate, report, size
 from flow_core.nodes._stage import stage, sweep
 from flow_core.nodes._usage import NodeUsage, look
 
@@ -20,6 +20,7 @@ __all__ = [
     "Node",
     "NodeUsage",
     "cancel",
+    "conclude",
     "describe_machine",
     "enforced_limits",
     "find_gpus",
