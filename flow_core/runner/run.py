@@ -10,11 +10,13 @@ from .bundle import Bundle, BundleError
 from .node import Node
 from .rank import Rank
 from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
-from .starts import close_earlier
+from .starts import TAKEN_BACK, close_earlier
 from .task import Task
 
 _TICK = 0.2  # seconds between two looks at the control files and at ranks that run elsewhere
 _CANNOT = 125
+# Some platforms signal the command as well as us: it may be seen to end first (seconds).
+_DOUBT = 0.3
 
 
 class Run:
@@ -27,6 +29,7 @@ class Run:
         self._to_pass_on: List[int] = []
         self._node = Node(lambda task, rank, what: None)
         self._task = Task(self._node, folder, bundle, ranks, None, self._final)
+        self._task.is_doubtful = self._is_doubtful
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask)
         for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -51,6 +54,13 @@ class Run:
             self._task.look()
         return exit_code(self._folder, self._ranks)
 
+    def _is_doubtful(self, rank: Rank) -> bool:
+        """Whether a command that was ended by a signal may have been ended by the platform, which tells us next."""
+        end = rank.end
+        if end is None or end.code != 128 + signal.SIGTERM or end.verdict or self._bundle.preempt_kind != "signal":
+            return False
+        return not self._task.leaving and time.time() - (end.ended_at or 0.0) < _DOUBT
+
     def _obey(self) -> None:
         while self._to_pass_on:
             number = self._to_pass_on.pop(0)
@@ -63,10 +73,7 @@ class Run:
 
     def _leave(self, number: int) -> None:
         if self._bundle.preempt_kind == "signal":
-            self._task.leaving = True
-            self._task.stop(
-                "preempted", "the platform took the machine back", number=self._bundle.limits.preempt_signal
-            )
+            self._task.take_back(TAKEN_BACK)
         else:
             self._task.stop("cancelled", "stopped by %s from the platform" % signal.Signals(number).name)
 
