@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import cluster as clusters
+from . import cluster as clusters, sshd
 from .cluster import Cluster
+from .sshd import Sshd
 
 
 def _needs(accounting: bool = False, rest: bool = False) -> None:
@@ -53,3 +54,16 @@ def _lent(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         monkeypatch.setenv(name, value)
     yield cluster
     cluster.clear()
+
+
+@pytest.fixture
+def login_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
+    """A machine with sshd; this test's ssh has no agent, and its sockets in a folder of its own."""
+    if not sshd.program():
+        assert os.environ.get("CI") != "true", "there is no sshd: apt-get install openssh-server"
+        pytest.skip("there is no sshd on this machine")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with sshd.running() as server:
+        (server.folder / "run").mkdir(mode=0o700)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.folder / "run"))
+        yield server

@@ -5,15 +5,38 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from flow_core import NodeAccess, NotFoundError, StateError, Submission, TaskListing, TaskReport, nodes, runner
 from flow_slurm._refs import Name
 
-_ABANDONED = 3600.0  # seconds after which nobody is still on the way to submit what was staged
+ABANDONED = 3600.0  # seconds after which nobody is still on the way to submit what was staged
+
+
+class Folders(Protocol):
+    """What is done with the tasks' folders, wherever the shared file system is seen from."""
+
+    @property
+    def root(self) -> str: ...
+    def path(self, request_id: str) -> str: ...
+    def install_runner(self) -> str: ...
+    def stage(self, submission: Submission, files: Mapping[str, str]) -> str: ...
+    def stage_array(self, name: str, files: Mapping[str, str]) -> str: ...
+    def read(self, request_id: str, name: str) -> str: ...
+    def remove(self, request_id: str) -> None: ...
+    def report(self, request_id: str) -> TaskReport | None: ...
+    def reports(self, request_ids: Sequence[str]) -> dict[str, TaskReport | None]: ...
+    def conclude(self, request_id: str, report: TaskReport) -> None: ...
+    def job(self, request_id: str) -> tuple[str, float] | None: ...
+    def cancel(self, request_id: str, grace_seconds: float) -> bool: ...
+    def cancelled_at(self, request_id: str) -> float | None: ...
+    def access(self, request_id: str) -> list[NodeAccess]: ...
+    def listings(self) -> Iterator[TaskListing]: ...
+    def sweep(self, request_id: str) -> None: ...
 
 
 class LocalFolders:
@@ -37,19 +60,36 @@ class LocalFolders:
         path = self._root / f"runner-{sha256(archive).hexdigest()[:16]}.pyz"
         if not path.is_file():
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(path, archive, 0o644)
+            write(path, archive, 0o644)
         return str(path)
 
-    def stage(self, submission: Submission, script: str) -> str:
-        """Make the folder of a task with its batch script; a second time nothing happens."""
+    def stage(self, submission: Submission, files: Mapping[str, str]) -> str:
+        """Make the folder of a task with ``files`` beside it, as its batch script; a second time nothing happens."""
         folder = nodes.stage(self._root, submission)
+        self._fill(folder, files, "control")
+        return str(folder)
+
+    def stage_array(self, name: str, files: Mapping[str, str]) -> str:
+        """Make the folder of an array; a second time nothing happens."""
+        folder = self._root / "arrays" / name
+        self._fill(folder, files)
+        return str(folder)
+
+    def _fill(self, folder: Path, files: Mapping[str, str], inner: str = "") -> None:
         try:
-            (folder / "control").mkdir(mode=0o700, exist_ok=True)
-            if not (folder / "script").exists():
-                _write(folder / "script", script.encode(), 0o700)
+            (folder / inner).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name, text in files.items():
+                if not (folder / name).exists():
+                    write(folder / name, text.encode(), 0o700)
         except OSError as error:
             raise StateError(f"cannot write in {folder}: {error.strerror}", "free some space") from error
-        return str(folder)
+
+    def read(self, request_id: str, name: str) -> str:
+        """Return a small file of a task; empty when there is none."""
+        try:
+            return (self._root / request_id / name).read_text(encoding="utf-8")
+        except OSError:
+            return ""
 
     def remove(self, request_id: str) -> None:
         """Remove the folder of a task that was refused: it may hold code and secrets."""
@@ -114,11 +154,12 @@ class LocalFolders:
         """Remove what was staged long ago and never submitted."""
         folder = self._root / request_id
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime > _ABANDONED and self.job(request_id) is None:
+            if time.time() - folder.stat().st_mtime > ABANDONED and self.job(request_id) is None:
                 self.remove(request_id)
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def write(path: Path, data: bytes, mode: int) -> None:
+    """Put a file in place whole."""
     new = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
         file.write(data)

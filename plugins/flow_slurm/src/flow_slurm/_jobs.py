@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import attrs
@@ -28,7 +27,7 @@ FINAL = frozenset(
 
 _FIELDS = {"JobArrayID": 24, "State": 20, "exit_code": 12, "RestartCnt": 8, "StartTime": 16, "EndTime": 16}
 _FIELDS |= {"SubmitTime": 16, "Reason": 60, "NodeList": 120, "Comment": 60}
-_QUERY = 'exec squeue -h -r -t all -u "$1" -O "$2"'
+_QUERY = 'exec squeue -h -r -t all -u "$(id -u)" -O "$1"'
 _FORMAT = ",".join(f"{name}:{width}" for name, width in _FIELDS.items())
 _ID = re.compile(r"\d+(_\d+)?")
 
@@ -68,9 +67,9 @@ class Job:
         return self.exit_status & 0x7F or None
 
 
-def query(shell: Shell, user: str | None = None) -> str:
-    """Ask for all jobs of a user that Slurm still knows, ended ones too. Raises TransientError."""
-    done = shell.run(_QUERY, user or str(os.getuid()), _FORMAT)
+def query(shell: Shell) -> str:
+    """Ask for all jobs of ours that Slurm still knows, ended ones too. Raises TransientError."""
+    done = shell.run(_QUERY, _FORMAT)
     if done.code:
         raise TransientError(f"squeue failed: {last_words(done.err)}", "see `flow doctor`")
     return done.out

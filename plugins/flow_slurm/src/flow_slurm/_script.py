@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 
 from flow_core import Submission
 
@@ -35,27 +34,31 @@ FLOW_NODE_IPS=$("$q" -I -S -c {addresses} $hosts)
 FLOW_RUNNER_MASTER=${{FLOW_NODE_IPS%%,*}}
 FLOW_RUNNER_RUN=$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}
 export FLOW_NODE_IPS FLOW_RUNNER_MASTER FLOW_RUNNER_RUN
-exec srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 ${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}} \\
+trap : TERM INT HUP
+srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 ${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}} \\
     --kill-on-bad-exit=1 --overlap --unbuffered --input=none "$q" -I -S {runner} run "$PWD"
+code=$?
+{requeue}exit $code
+"""
+# A job that ends within the grace of a preemption is over for Slurm: it has to ask for its next start by itself.
+_REQUEUE = """\
+if [ ! -e final.json ] && scontrol show job -o "$SLURM_JOB_ID" | grep -q "JobState=RUNNING .* PreemptTime=[0-9]"; then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
 """
 _LIMIT = '[ "${{SLURM_RESTART_COUNT:-0}}" -lt {count} ] || scontrol update JobId="$SLURM_JOB_ID" Requeue=0\n'
 
 
-def write(submission: Submission, runner: str, python: str | None, folders: Sequence[str]) -> str:
-    """Return the script of one task in its folder, or of an array whose elements are the tasks of ``folders``."""
+def write(submission: Submission, folder: str, runner: str, python: str | None) -> str:
+    """Return the script of a task: ``folder`` is its own, ``runner`` the runner's file, ``python`` the one to use."""
     most = submission.config.max_preemptions
     body = _BODY.format(
-        folder=_folder(folders),
+        folder=shlex.quote(folder),
         python=shlex.quote(python) if python else "",
         find=FIND_PYTHON,
         limit=_LIMIT.format(count=most) if most else "",
         addresses=shlex.quote(_ADDRESSES),
         runner=shlex.quote(runner),
+        requeue="" if most == 0 else _REQUEUE,
     )
     return f"#!/bin/sh\n# {submission.bundle.document['name']}: a task of Flow\n{body}"
-
-
-def _folder(folders: Sequence[str]) -> str:
-    if len(folders) == 1:
-        return shlex.quote(folders[0])
-    raise NotImplementedError

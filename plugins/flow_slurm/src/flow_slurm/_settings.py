@@ -28,6 +28,11 @@ def _word(_instance: object, attribute: attrs.Attribute[str | None], value: str 
         raise ValueError(f"{value!r} is not a {attribute.name} as Slurm writes it: one word that begins with no dash")
 
 
+def _host(_instance: object, _attribute: object, value: str | None) -> None:
+    if value is not None and not re.fullmatch(r"([^\s@-][^\s@]*@)?[^\s@:-][^\s@:]*(:\d+)?", value):
+        raise ValueError(f"{value!r} is not a login node: write [user@]host[:port]")
+
+
 def _extra(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
     for option in value:
         if not re.fullmatch(r"--[a-z][a-z0-9-]*(=[^\n]*)?|-[A-Za-z][^\n]*", option):
@@ -44,6 +49,19 @@ class SlurmSettings:
     root: str = attrs.field(
         default="~/.flow/slurm",
         metadata={"help": "Folder that login and compute nodes share; it holds tasks and volumes."},
+    )
+    ssh: str | None = attrs.field(
+        default=None,
+        validator=_host,
+        metadata={"help": "Login node, as [user@]host[:port] or a name of your ssh config; default: this machine."},
+    )
+    jump: str | None = attrs.field(default=None, metadata={"help": "Host to jump over, as ssh -J takes it."})
+    identity_file: str | None = attrs.field(default=None, metadata={"help": "Private key; default: what ssh finds."})
+    host_keys: tuple[str, ...] = attrs.field(
+        default=(), converter=tuple, metadata={"help": "The login node's public keys; default: your known_hosts."}
+    )
+    prepare: str = attrs.field(
+        default="", metadata={"help": "Shell text before Slurm's commands over ssh, as `. /etc/profile`."}
     )
     python: str | None = attrs.field(
         default=None, metadata={"help": "Python 3.8 or newer on the nodes; default: the first that is found there."}

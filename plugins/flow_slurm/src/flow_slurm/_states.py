@@ -28,6 +28,7 @@ _FAILED = {
 }
 _NEVER = "it will never start: cancel it"
 _WAITING = {
+    "None": "waits until Slurm looks at it",
     "Resources": "waits for free nodes",
     "Priority": "waits behind jobs of higher priority",
     "Dependency": "waits for the tasks it depends on",
@@ -72,14 +73,15 @@ def report(job: Job, node: TaskReport | None, at: float) -> TaskReport:
 def _pending(job: Job, node: TaskReport | None, at: float) -> TaskReport:
     return TaskReport(
         "pending",
-        _waiting(job.reason),
+        waiting(job.reason),
         attempts=_closed(node, "preempted", "the platform took the machine back"),
         observed_at=at,
         expected_start=job.start,
     )
 
 
-def _waiting(reason: str) -> str:
+def waiting(reason: str) -> str:
+    """Say why a job waits, with Slurm's own word for it."""
     word = re.match(r"\(?([A-Za-z]*)", reason)
     known = _WAITING.get(word[1], "") if word else ""
     if not known and word and word[1].startswith(("QOS", "Assoc", "MaxJobs")):
