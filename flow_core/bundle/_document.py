@@ -75,6 +75,7 @@ def build(
         "config": to_mapping(config),
         "task_id": task_id,
         "request_id": request_id,
+        "token": os.urandom(16).hex(),  # what programs of the task, on all of its nodes, may know each other by
         "name": name,
         "created_at": created_at,
         "first_attempt": first_attempt,

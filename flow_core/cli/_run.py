@@ -105,10 +105,9 @@ def run(request: Request) -> int:
 
 def _run_many(flow: Flow, plans: Sequence[Plan], request: Request) -> int:
     """Submit the tasks of a file that holds several; nobody can follow them all at once."""
-    if not request.detach:
-        message = f"{request.words[0]} holds {len(plans)} tasks, which cannot all be followed"
-        raise ConfigError(message, "add --detach: their ids are printed")
-    tasks = [flow.submit_plan(plan) for plan in plans]
+    tasks = flow.submit_group(plans)
+    if not (request.detach or request.quiet):
+        say(f"{request.words[0]} holds {len(tasks)} tasks; they go on by themselves: flow wait, flow logs")
     if request.as_json:
         emit([detail(flow, task.row) for task in tasks], "run")
     else:

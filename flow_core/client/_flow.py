@@ -11,6 +11,7 @@ import attrs
 from flow_core.client import _frontends
 from flow_core.client._accounts import login, login_fields, logout
 from flow_core.client._companions import recall
+from flow_core.client._group import submit_group
 from flow_core.client._plan import Plan, make_plan
 from flow_core.client._preview import Code, code_of, preview
 from flow_core.client._refresh import config_of, refresh
@@ -118,6 +119,13 @@ class Flow:
     def submit_plan(self, plan: Plan) -> Task:
         """Submit what :meth:`plan` checked."""
         return Task(self.session, submit(self.session, plan))
+
+    def submit_group(self, plans: Sequence[Plan]) -> list[Task]:
+        """Submit the tasks of one file, in order; all but the first have its id as their label ``group``.
+
+        They find it as ``FLOW_GROUP`` too, and wait for those of the same file that they name (``FrontendTask.after``).
+        """
+        return [Task(self.session, row) for row in submit_group(self.session, plans)]
 
     def run(
         self, command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]

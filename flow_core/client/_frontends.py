@@ -71,11 +71,18 @@ def read(
 
 def plan_task(session: Session, task: FrontendTask, priced: bool = False) -> Plan:
     """Check a task that was read, as :func:`make_plan`; problems and warnings stand at its file's lines."""
+    provider = session.choose(None, task.config.provider).provider
+    if provider != task.native:
+        _refuse(task, _refused(task))
     try:
         plan = make_plan(session, task.config, priced)
     except ConfigError as error:
         raise _placed(error, task.source, task.positions) from error
-    warned = _locate((*task.notes, *plan.warnings), task.source, task.positions)
+    if task.after and not plan.provider.facts.dependencies:
+        what = f"{plan.profile.name} cannot make one task wait for another, as tasks of this file shall"
+        _refuse(task, [Problem("depends_on", "CAPABILITY", what, "use another provider")])
+    notes = () if provider == task.native else task.notes
+    warned = _locate((*notes, *plan.warnings), task.source, task.positions)
     return attrs.evolve(plan, task=task, warnings=warned)
 
 
@@ -109,12 +116,19 @@ def _plain(session: Session, source: str, arguments: Sequence[str]) -> FrontendT
 def _checked(session: Session, task: FrontendTask) -> FrontendTask:
     from flow_core.spec import check
 
-    refused = [note for note in task.notes if note.severity == "error"]
     wrong = check(task.config, providers=sorted({*session.catalog.plugins("provider"), *task.config.options}))
-    if problems := _locate([*refused, *wrong], task.source, task.positions):
+    _refuse(task, [*([] if task.native else _refused(task)), *wrong])
+    return task
+
+
+def _refused(task: FrontendTask) -> list[Problem]:
+    return [note for note in task.notes if note.severity == "error"]
+
+
+def _refuse(task: FrontendTask, wrong: Iterable[Problem]) -> None:
+    if problems := _locate(wrong, task.source, task.positions):
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise ConfigError(f"{count} in {task.source}", problems=problems)
-    return task
 
 
 def _placed(error: ConfigError, source: str, positions: Positions = MappingProxyType({})) -> ConfigError:

@@ -1,5 +1,7 @@
 """Tasks in folders, for authors of providers; and what core does with the machines they are on."""
 
+from typing import TYPE_CHECKING
+
 from flow_core.nodes._machine import (
     Gpu,
     describe_machine,
@@ -8,19 +10,24 @@ from flow_core.nodes._machine import (
     is_waiting,
     mounts_impossible,
 )
-from flow_core.nodes._node import Node, open_node
+from flow_core.nodes._node import Node, open_host, open_node
 from flow_core.nodes._process import cancel, serve, spawn
 from flow_core.nodes._queue import queue, waiting_reports
-from flow_core.nodes._report import listing, locate, report, size
+from flow_core.nodes._report import conclude, document, listing, locate, parse_report, report, size
 from flow_core.nodes._stage import stage, sweep
 from flow_core.nodes._usage import NodeUsage, look
+
+if TYPE_CHECKING:
+    from flow_core.nodes._host import SshHost as SshHost
 
 __all__ = [
     "Gpu",
     "Node",
     "NodeUsage",
     "cancel",
+    "conclude",
     "describe_machine",
+    "document",
     "enforced_limits",
     "find_gpus",
     "is_waiting",
@@ -28,7 +35,9 @@ __all__ = [
     "locate",
     "look",
     "mounts_impossible",
+    "open_host",
     "open_node",
+    "parse_report",
     "queue",
     "report",
     "serve",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from flow_core.nodes._host import SshHost
     from flow_core.nodes._usage import NodeUsage
     from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
@@ -115,6 +116,16 @@ def open_node(access: NodeAccess, state: Path | None = None) -> Node:
     raise CapabilityError(
         f"rank {access.rank} has no way in (access kind {access.kind!r})", "use what its provider offers itself"
     )
+
+
+def open_host(access: NodeAccess, state: Path | None = None) -> SshHost:
+    """Return the machine of an access of kind ``ssh``, for a provider that has things to do there; no connection yet.
+
+    ``state``: as for :func:`open_node`.
+    """
+    from flow_core.nodes._host import SshHost
+
+    return SshHost(access, state or _own_state())
 
 
 def _own_state() -> Path:

@@ -67,6 +67,11 @@ def cursor(archive: bytes, folder: str, how: str, value: str) -> str:
     return _sh(_PYTHON + _SAY + _ASK, name(archive), folder, _put_away(folder), how, value)
 
 
+def marked(script: str, *words: str) -> str:
+    """The text that runs ``script`` with ``words``; its output begins with BEGIN."""
+    return _sh(_SAY + script, *words)
+
+
 def put(folder: str, target: str, mode: int, size: int) -> str:
     """The text that writes ``size`` bytes of stdin to ``target`` (relative: in the folder), by rename, only whole."""
     return _sh(_PUT, folder, _put_away(folder), target, f"{mode:o}", str(size))

@@ -6,8 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from flow_core.errors import NotFoundError
-from flow_core.runner import record
+import attrs
+
+from flow_core.errors import NotFoundError, StateError
+from flow_core.runner import bundle, record, task
 from flow_core.types import Attempt, NodeReport, TaskListing, TaskRef, TaskReport
 
 if TYPE_CHECKING:
@@ -23,6 +25,31 @@ def report(folder: Path) -> TaskReport:
     Raises NotFoundError when there is no such task.
     """
     return parse_report(at_home(folder, _observe))
+
+
+def conclude(folder: Path, report: TaskReport) -> None:
+    """Keep ``report`` as the end of a task whose runner could not say it, and remove its secrets.
+
+    For a provider that knows that nothing runs any more; nothing happens when the folder has an end, or is gone.
+    Raises StateError when it cannot be written.
+    """
+    try:
+        if record.read_final(str(folder)) is None and folder.is_dir():
+            task.finish(str(folder), document(report), _bundle(folder))
+    except OSError as error:
+        raise StateError(f"cannot write in {folder}: {error.strerror}", "free some space") from error
+
+
+def document(report: TaskReport) -> dict[str, Any]:
+    """Return a report as the runner writes it."""
+    return attrs.asdict(report, filter=lambda field, _: field.name not in ("price_per_hour", "machine_held"))
+
+
+def _bundle(folder: Path) -> bundle.Bundle | None:
+    try:
+        return bundle.read(str(folder))
+    except bundle.BundleError:
+        return None
 
 
 def size(folder: Path) -> int:

@@ -10,10 +10,10 @@ from functools import partial
 from stat import S_IMODE
 from typing import IO, TYPE_CHECKING, Any
 
-from flow_core.errors import CapabilityError, ConfigError, FlowError, NotFoundError, StateError, TransientError
+from flow_core.errors import ConfigError, FlowError, NotFoundError, StateError, TransientError
 from flow_core.nodes import _files, _logs, _remote
-from flow_core.nodes._connection import UNREACHABLE, Connection
 from flow_core.nodes._cursor import from_offsets, to_offsets
+from flow_core.nodes._host import REFUSED, SshHost, words
 from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import parse_report
 from flow_core.nodes._usage import NodeUsage, parse_usage
@@ -25,17 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-_REFUSED = 2  # what the runner exits with when a file is not there
-
 
 class SshNode:
     """Does everything through one shared connection and the runner, which is put on the node at the first need."""
 
     def __init__(self, access: NodeAccess, state: Path) -> None:
         self._folder = access.path
-        self._host = access.host or "localhost"
-        self._connection = Connection(access, state)
-        self._archive = _remote.archive()
+        self._machine = SshHost(access, state)
+        self._host, self._archive = self._machine.name, self._machine.archive
+        self._connection = self._machine.connection
         self._forwards: list[tuple[int, int]] = []
 
     def report(self) -> TaskReport | None:
@@ -78,7 +76,7 @@ class SshNode:
         """See :meth:`Node.cancel`."""
         report = self.report()
         if report is None:
-            raise self._missing()
+            raise self._machine.missing(self._folder)
         return not report.is_final and self._ask("cancel", repr(grace_seconds), fine=(0, 1)).returncode == 0
 
     def signal(self, name: str) -> None:
@@ -91,7 +89,7 @@ class SshNode:
 
     def exec(self, rank: int, argv: Sequence[str], tty: bool = False) -> ShellSession:
         """See :meth:`Node.exec`. It exits with 255 when the connection is cut."""
-        self._install()
+        self._machine.install()
         remote = _remote.attach(self._archive, self._folder, "exec", str(rank), "--", *argv)
         flags = ("-t",) if tty else ("-T", "-e", "none")
         return ShellSession(tuple(self._connection.argv(remote, *flags)), {"SSH_ASKPASS_REQUIRE": "never"})
@@ -105,7 +103,7 @@ class SshNode:
 
     def get(self, source: str, target: Path) -> int:
         """See :meth:`Node.get`; the copy is not executable."""
-        self._install()
+        self._machine.install()
         return _files.receive(target, lambda out: self._get(source, out))
 
     def kept(self) -> Mapping[str, Any]:
@@ -115,15 +113,15 @@ class SshNode:
 
     def read_kept(self, kind: str, path: str, offset: int = 0) -> Iterator[bytes]:
         """See :meth:`Node.read_kept`."""
-        self._install()
+        self._machine.install()
         remote = _remote.run(self._archive, self._folder, "kept", kind, path, str(offset))
         with tempfile.TemporaryFile() as errors:
             process = self._connection.start(remote, errors)
             yield from _logs.behind_greeting(process)
             errors.seek(0)
             said = errors.read()
-        if process.returncode == _REFUSED:
-            raise NotFoundError(f"there is no {kind} {path} on {self._host}: {_words(said)}", "run the task again")
+        if process.returncode == REFUSED:
+            raise NotFoundError(f"there is no {kind} {path} on {self._host}: {words(said)}", "run the task again")
         if process.returncode:
             raise self._explain(process.returncode, said) or TransientError(f"the runner on {self._host} has gone")
 
@@ -160,48 +158,13 @@ class SshNode:
         return self._connection.start(_remote.run(self._archive, self._folder, "read", place, how, *words), errors)
 
     def _explain(self, code: int, said: bytes) -> FlowError | None:
-        """Return what a node's exit code means; None when the runner was missing and is installed now."""
-        if code == _remote.NOT_INSTALLED:
-            self._install()
-            return None
-        if code == _remote.NO_FOLDER:
-            return self._missing()
-        if code < 0:  # it was us who ended ssh
-            return TransientError(f"{self._host} fell silent", "see whether it is up")
-        if code == UNREACHABLE:
-            return self._connection.trouble(said)
-        return StateError(f"the runner on {self._host} failed (exit code {code}): {_words(said)}", "see `flow doctor`")
+        return self._machine.explain(code, said, self._folder)
 
     def _ask(self, *words: str, fine: Collection[int] = (0,)) -> subprocess.CompletedProcess[bytes]:
-        return self._answer(_remote.run(self._archive, self._folder, *words), fine)
-
-    def _answer(self, remote: str, fine: Collection[int] = (0,)) -> subprocess.CompletedProcess[bytes]:
-        done = self._connection.run(remote)
-        if done.returncode == _remote.NOT_INSTALLED:
-            self._install()
-        if done.returncode in (_remote.NOT_INSTALLED, _REFUSED):  # the folder may have been put away just then
-            done = self._connection.run(remote)
-        if done.returncode not in fine:
-            raise self._explain(done.returncode, done.stderr) or TransientError(
-                f"the runner on {self._host} has gone again"
-            )
-        done.stdout = _logs.without_greeting(done.stdout)
-        return done
-
-    def _install(self) -> None:
-        """Put the runner there; what is there under the same name is the same."""
-        done = self._connection.run(_remote.install(self._archive), self._archive)
-        if done.returncode == _remote.NO_PYTHON:
-            raise CapabilityError(f"there is no Python 3.8 or newer on {self._host}", "install python3 there")
-        if done.returncode == _remote.INCOMPLETE:
-            raise TransientError(f"the runner arrived incomplete on {self._host}", "try again")
-        if done.returncode:
-            raise StateError(
-                f"the runner cannot be installed on {self._host}: {_words(done.stderr)}", "check ~/.cache/flow there"
-            )
+        return self._machine.ask(self._folder, *words, fine=fine)
 
     def _cursor(self, how: str, value: str) -> LogCursor:
-        answer = self._answer(_remote.cursor(self._archive, self._folder, how, value))
+        answer = self._machine.answer(_remote.cursor(self._archive, self._folder, how, value), self._folder)
         return from_offsets(reader.parse_cursor(answer.stdout.decode()))
 
     def _send(self, data: IO[bytes] | bytes, remote: str, target: str) -> None:
@@ -210,7 +173,7 @@ class SshNode:
             raise TransientError(f"{target} arrived incomplete on {self._host}; nothing was written", "try again")
         if done.returncode:
             raise StateError(
-                f"cannot write {target} on {self._host}: {_words(done.stderr)}", "check the folder and its free space"
+                f"cannot write {target} on {self._host}: {words(done.stderr)}", "check the folder and its free space"
             )
 
     def _get(self, source: str, out: IO[bytes]) -> None:
@@ -219,15 +182,10 @@ class SshNode:
             code = _logs.drain(self._connection.start(remote, errors), out.write)
             errors.seek(0)
             said = errors.read()
-        if code == _REFUSED:
-            raise NotFoundError(f"there is no file {source} on {self._host}: {_words(said)}", "name a file that exists")
+        if code == REFUSED:
+            raise NotFoundError(f"there is no file {source} on {self._host}: {words(said)}", "name a file that exists")
         if code:
             raise self._explain(code, said) or TransientError(f"the runner on {self._host} has gone")
-
-    def _missing(self) -> NotFoundError:
-        return NotFoundError(
-            f"there is no task folder {self._folder} on {self._host}", "see what there is with `flow status`"
-        )
 
 
 @contextmanager
@@ -240,7 +198,3 @@ def _opened(source: Path) -> Iterator[tuple[IO[bytes], int, int]]:
     with open(fd, "rb") as file:
         found = os.fstat(fd)
         yield file, S_IMODE(found.st_mode), found.st_size
-
-
-def _words(said: bytes) -> str:
-    return " ".join(said.decode("utf-8", "replace").split()) or "it said nothing"

@@ -23,7 +23,7 @@ class Place(NamedTuple):
 def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Place) -> Dict[str, str]:
     """Everything a rank finds in its environment, and nothing else."""
     env = {"PATH": _PATH}
-    env.update((name, os.environ[name]) for name in bundle.env_pass if name in os.environ)
+    env.update((name, value) for name, value in os.environ.items() if _is_passed(name, bundle.env_pass))
     env.update((str(name), str(value)) for name, value in (bundle.rank_env.get(str(rank)) or {}).items())
     env.update(bundle.env)
     if "HOME" not in env:
@@ -34,6 +34,11 @@ def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Pla
         env["CUDA_VISIBLE_DEVICES"] = ",".join(place.gpus.get(str(rank), ()))
         env["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # as nvidia-smi counts; CUDA's own order has the fastest first
     return env
+
+
+def _is_passed(name: str, passed: List[str]) -> bool:
+    """Whether the task sees a variable of the runner's own; ``SLOT_*`` passes all that begin so."""
+    return name in passed or any(word[-1:] == "*" and name.startswith(word[:-1]) for word in passed)
 
 
 def _rank(folder: str, bundle: Bundle, attempt: int, rank: int, place: Place) -> Dict[str, str]:

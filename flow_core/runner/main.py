@@ -57,6 +57,35 @@ def _status(args: List[str]) -> int:
     return 0
 
 
+def _reports(args: List[str]) -> int:
+    import json
+
+    from .record import report
+
+    for folder in args:
+        try:
+            print(json.dumps(report(folder)))
+        except OSError:
+            print("null")
+    return 0
+
+
+def _conclude(args: List[str]) -> int:
+    import json
+
+    from .bundle import BundleError, read
+    from .record import read_final
+    from .task import finish
+
+    try:
+        bundle = read(args[0])
+    except BundleError:
+        bundle = None
+    if read_final(args[0]) is None:
+        finish(args[0], json.loads(args[1]), bundle)
+    return 0
+
+
 def _usage(args: List[str]) -> int:
     import json
 
@@ -149,6 +178,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "cancel": _cancel,
     "signal": _signal,
     "status": _status,
+    "reports": _reports,
+    "conclude": _conclude,
     "usage": _usage,
     "exec": _exec,
     "ports": _ports,
@@ -165,7 +196,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 }
 
 USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
-       | status FOLDER | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
+       | status FOLDER | reports FOLDER ... | conclude FOLDER REPORT
+       | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
        | get FOLDER PATH | read FOLDER ... | kept FOLDER [KIND PATH OFFSET] | upload FOLDER [detach]
        | fetch FOLDER
 """

@@ -12,6 +12,7 @@ In a task's folder ``attempts/<attempt>/<rank>/{exit,stdout,stderr,system}``, ``
 ``r STATE REASON``               why it is about to be ended, the first one counts; without effect behind an ``x``.
                                  ``r lost`` is the end: nobody is left who could write the exit code
 ``x CODE``                       the end; the first one counts
+``p REASON``                     behind an ``x``: it ended because the platform took the machine back
 ``s SIGNAL``                     the signal that ended the command, from who called waitid
 ``o BYTES``                      a process of it was killed for memory, with this limit
 ``e EPOCH``                      when it ended, where a line was appended behind the ``x``
@@ -89,6 +90,10 @@ def _verdict(found: Doc, words: List[str]) -> None:
         found.setdefault("verdict", (words[1], " ".join(words[2:])))
 
 
+def _taken_back(found: Doc, words: List[str]) -> None:
+    found.setdefault("verdict", ("preempted", " ".join(words[1:])))
+
+
 def _code(found: Doc, words: List[str]) -> None:
     found.setdefault("code", int(words[1]))
 
@@ -119,6 +124,7 @@ _LINES = {
     "h": (3, _health),
     "r": (0, _verdict),
     "x": (2, _code),
+    "p": (0, _taken_back),
     "s": (2, _signal),
     "o": (2, _ran_out),
     "e": (2, _ended),

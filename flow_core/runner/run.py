@@ -11,10 +11,13 @@ from .node import Node
 from .pending import is_pending
 from .rank import Rank
 from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
+from .starts import TAKEN_BACK, close_earlier
 from .task import Task
 
 _TICK = 0.2  # seconds between two looks at the control files and at ranks that run elsewhere
 _CANNOT = 125
+# Some platforms signal the command as well as us: it may be seen to end first (seconds).
+_DOUBT = 0.3
 
 
 class Run:
@@ -24,10 +27,14 @@ class Run:
         self._folder, self._bundle, self._ranks = folder, bundle, ranks
         self._over = False
         self._asked: Optional[int] = None
+        self._to_pass_on: List[int] = []
         self._node = Node(lambda task, rank, what: None)
         self._task = Task(self._node, folder, bundle, ranks, None, self._final)
+        self._task.is_doubtful = self._is_doubtful
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, lambda number, frame: self._to_pass_on.append(number))
 
     def _final(self, task: Task, doc: Doc) -> None:
         self._over = True
@@ -40,6 +47,7 @@ class Run:
         if not attempts(self._folder) and control.cancel_grace(self._folder, 0.0) is not None:
             self._task.stop_before_start()
         else:
+            close_earlier(self._folder, self._ranks)
             self._task.resume()
         while not self._over and not self._done_here():
             self._node.loop.turn(time.monotonic() + _TICK)
@@ -48,15 +56,26 @@ class Run:
         _upload(self._folder)
         return exit_code(self._folder, self._ranks)
 
+    def _is_doubtful(self, rank: Rank) -> bool:
+        """Whether a command that was ended by a signal may have been ended by the platform, which tells us next."""
+        end = rank.end
+        if end is None or end.code != 128 + signal.SIGTERM or end.verdict or self._bundle.preempt_kind != "signal":
+            return False
+        return not self._task.leaving and time.time() - (end.ended_at or 0.0) < _DOUBT
+
     def _obey(self) -> None:
-        number, self._asked = self._asked, None
-        if number is None:
-            return
+        while self._to_pass_on:
+            number = self._to_pass_on.pop(0)
+            for rank in self._task.ranks.values():
+                self._node.ending.send(rank, number)
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            self._task.look()  # a cancel, or another rank's failure, is why the platform ends us
+            self._leave(asked)
+
+    def _leave(self, number: int) -> None:
         if self._bundle.preempt_kind == "signal":
-            self._task.leaving = True
-            self._task.stop(
-                "preempted", "the platform took the machine back", number=self._bundle.limits.preempt_signal
-            )
+            self._task.take_back(TAKEN_BACK)
         else:
             self._task.stop("cancelled", "stopped by %s from the platform" % signal.Signals(number).name)
 

@@ -5,7 +5,7 @@ import shutil
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-from . import cgroup, containers, control, outcome, places, process
+from . import cgroup, containers, control, outcome, places, process, starts
 from .beside import start_dir
 from .bundle import Bundle, BundleError
 from .environment import environment, remove_secrets, take_tickets
@@ -20,6 +20,7 @@ from .watcher import PASSING
 
 _AGAIN = 1.0  # seconds until something that failed for want of room is tried again
 _KEPT_ATTEMPTS = 100
+_RECENT = 2.0  # seconds before the platform's word in which a failure was its doing
 _NOTE_BYTES = 4096  # what a platform keeps of an exit note
 
 
@@ -41,7 +42,8 @@ class Task:
         self.ranks: Dict[int, Rank] = {}
         self.past: List[Doc] = []
         self.final: Optional[Doc] = None
-        self.leaving = False  # the machine goes away: no further attempt begins here
+        self.leaving = ""  # why the machine goes away: no further attempt begins here
+        self.is_doubtful: Callable[[Rank], bool] = lambda rank: False  # whether more may be heard of why it ended
         self._node, self._numbers, self._gpus, self._on_final = node, numbers, gpus, on_final
         self._plan = outcome.Plan(
             bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries, bundle.restart
@@ -62,6 +64,7 @@ class Task:
     def _begin(self, number: int) -> None:
         if self.final is not None:
             return
+        starts.note(self.folder, number)
         self.attempt = number
         self.ranks = {rank: Rank(self.folder, number, rank) for rank in self._numbers}
         if containers.outlives(self.bundle.image):
@@ -184,6 +187,20 @@ class Task:
         for rank in list(self.ranks.values()):
             self._stop(rank, state, reason, grace, number)
 
+    def take_back(self, reason: str) -> None:
+        """Have the attempt end as preempted, for ``reason``."""
+        self.leaving = reason
+        for rank in list(self.ranks.values()):
+            self._stop(rank, "preempted", reason, number=self.bundle.limits.preempt_signal)
+            self._blame_the_platform(rank)
+
+    def _blame_the_platform(self, rank: Rank) -> None:
+        """A rank may have been seen to fail before its runner was told why."""
+        end = rank.end
+        if end is not None and end.code and end.verdict is None and time.time() - (end.ended_at or 0.0) < _RECENT:
+            rank.append("p %s\ne %.6f" % (self.leaving, end.ended_at or time.time()))
+            rank.end = rank.record()
+
     def stop_before_start(self) -> None:
         """End a task that was cancelled before any attempt began."""
         self._finish(dict(self._report(retry=False), state="cancelled", reason="cancelled before it started"))
@@ -197,8 +214,10 @@ class Task:
     def ended(self, rank: Rank) -> None:
         """A rank has ended: the others are stopped if it failed."""
         self._unattend(rank)
+        if self.leaving:
+            self._blame_the_platform(rank)
         self._node.say(self, rank, "ended")
-        if not self._beginning:
+        if not self._beginning and not self.is_doubtful(rank):
             self._stop_others()
 
     def over(self) -> None:
@@ -213,6 +232,8 @@ class Task:
             self._go_on()
 
     def _go_on(self) -> None:
+        if any(rank.end is not None and self.is_doubtful(rank) for rank in self.ranks.values()):
+            return
         self._stop_others()
         if self.final is None and self.ranks and all(rank.over for rank in self.ranks.values()):
             self._close()

@@ -66,6 +66,9 @@ class FrontendTask:
 
     ``files`` (relative path -> bytes) ride to the node, into the folder ``$FLOW_TASK_DIR/files``: stand-in commands and
     the like. Core fills in ``source``, the file that was read, and ``frontend``, by whom; empty for a plain task file.
+
+    ``native`` names the provider whose own language the file speaks: the notes, refusals too, are for all others.
+    ``after`` counts tasks of the same file from 0, all before this one: it starts when these have ended, however.
     """
 
     config: TaskConfig
@@ -74,6 +77,8 @@ class FrontendTask:
     files: Mapping[str, bytes] = EMPTY
     source: str = ""
     frontend: str = ""
+    native: str = ""
+    after: tuple[int, ...] = ()
 
 
 @attrs.frozen

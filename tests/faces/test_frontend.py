@@ -9,7 +9,7 @@ import pytest
 
 from flow_core import Flow
 from flow_core.errors import ConfigError, PluginError
-from flow_core.types import FrontendTask, Problem
+from flow_core.types import FrontendTask, Problem, TaskConfig
 
 HEAD = """
 from pathlib import Path
@@ -37,6 +37,7 @@ READ = """
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FLOW_DEFAULT", "local")  # whatever else is installed
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -205,3 +206,25 @@ def test_fields_are_laid_over_what_was_read(work: Path) -> None:
 def test_a_missing_file_is_said(work: Path) -> None:
     with pytest.raises(ConfigError, match=r"there is no file nowhere.batch"):
         Flow().read("nowhere.batch")
+
+
+def test_a_refusal_holds_everywhere_but_at_home(work: Path) -> None:
+    wrong = Problem("name", "NO", "not kept here")
+    task = FrontendTask(TaskConfig(command="true"), notes=(wrong,), native="local")
+
+    assert Flow().plan(task).warnings == ()
+    with pytest.raises(ConfigError, match="1 problem"):
+        Flow().plan(attrs.evolve(task, native="elsewhere"))
+
+
+def test_tasks_of_one_file_know_their_group_and_wait_for_each_other(work: Path) -> None:
+    flow = Flow()
+    say = TaskConfig(command="echo $FLOW_GROUP")
+    plans = [flow.plan(FrontendTask(say)), flow.plan(FrontendTask(say, after=(0,)))]
+
+    first, second = flow.submit_group(plans)
+
+    assert (first.config.depends_on, second.config.depends_on) == ((), (f"any:{first.id}",))
+    assert [task.id for task in flow.tasks(label=f"group={first.id}")] == [second.id]
+    assert (first.wait(), second.wait()) == (0, 0)
+    assert b"".join(chunk.data for chunk in second.logs()).decode().strip() == first.id

@@ -43,7 +43,7 @@ class Shell:
         (info / "entry_points.txt").write_text("[flow.frontends]\nlines = lines_frontend:Frontend\n")
         (folder / "lines_frontend.py").write_text(MODULE)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FLOW_")}
-        self.environ = {**kept, "FLOW_HOME": str(folder / "home"), "PYTHONPATH": str(folder), "FLOW_PROVIDER": "local"}
+        self.environ = {**kept, "FLOW_HOME": str(folder / "home"), "PYTHONPATH": str(folder), "FLOW_DEFAULT": "local"}
 
     def flow(self, *words: str) -> subprocess.CompletedProcess[str]:
         argv = [sys.executable, "-m", "flow_core", *words]
@@ -103,11 +103,12 @@ def test_what_a_provider_cannot_do_is_shown_at_the_files_own_line(shell: Shell) 
 def test_several_tasks_are_submitted_together_and_not_followed(shell: Shell) -> None:
     (shell.work / "two.batch").write_text("first\nsecond\n")
 
-    followed = shell.flow("run", "two.batch")
+    attached = shell.flow("run", "two.batch")
     detached = shell.flow("run", "-d", "two.batch")
 
-    assert followed.returncode == 64
-    assert "holds 2 tasks" in followed.stderr
+    assert (attached.returncode, len(attached.stdout.split())) == (0, 2)
+    assert "holds 2 tasks" in attached.stderr
+    assert detached.stderr == ""
     ids = detached.stdout.split()
     assert [shell.flow("wait", task).returncode for task in ids] == [0, 0]
     assert [shell.flow("logs", task).stdout for task in ids] == ["first\n", "second\n"]

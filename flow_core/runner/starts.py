@@ -1,0 +1,38 @@
+"""The starts of one task by a platform that starts it again by itself, as after a preemption.
+
+Such a platform names each start in ``FLOW_RUNNER_RUN``, the same for all ranks. What another start left without an end
+was ended with it: a new attempt begins, instead of a search for processes that are gone.
+"""
+
+import os
+from typing import List
+
+from . import watcher
+from .rank import Rank
+from .record import attempts, create_json, read_json
+
+TAKEN_BACK = "the platform took the machine back"
+_KILLED = 137
+
+
+def note(folder: str, attempt: int) -> None:
+    """Note which start begins an attempt; the first word counts."""
+    run = os.environ.get("FLOW_RUNNER_RUN")
+    if run:
+        os.makedirs(os.path.dirname(_path(folder, attempt)), 0o700, exist_ok=True)
+        create_json(_path(folder, attempt), {"run": run})
+
+
+def close_earlier(folder: str, ranks: List[int]) -> None:
+    """End what an earlier start left without an end, of these ranks in the last attempt."""
+    run, numbers = os.environ.get("FLOW_RUNNER_RUN"), attempts(folder)
+    if not run or not numbers or (read_json(_path(folder, numbers[-1])) or {}).get("run") == run:
+        return
+    for rank in (Rank(folder, numbers[-1], number) for number in ranks):
+        if not rank.record().ended and not watcher.is_watched(rank.path):
+            os.makedirs(rank.folder, 0o700, exist_ok=True)
+            rank.append("r preempted %s\nx %d" % (TAKEN_BACK, _KILLED))
+
+
+def _path(folder: str, attempt: int) -> str:
+    return "%s/attempts/%d/run.json" % (folder, attempt)

@@ -1,0 +1,391 @@
+"""The provider ``slurm``: one folder a task on the shared file system, one job that runs the runner in it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from flow_core import (
+    ConfigError,
+    FlowError,
+    NodeAccess,
+    NotFoundError,
+    Offer,
+    OfferRequest,
+    Problem,
+    ProviderFacts,
+    Submission,
+    TaskConfig,
+    TaskListing,
+    TaskRef,
+    TaskReport,
+    TransientError,
+    Volume,
+    VolumeSpec,
+    hookimpl,
+    nodes,
+)
+from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
+from flow_core.settings import options, paths
+from flow_core.types import DoctorCheck, QueuedTask, is_request_id
+from flow_slurm import _arrays, _check, _doctor, _jobs, _machines, _offers, _refs, _script, _states, _submit, _volumes
+from flow_slurm._directives import directives
+from flow_slurm._folders import Folders, LocalFolders
+from flow_slurm._jobs import Job, last_words
+from flow_slurm._machines import Machines
+from flow_slurm._poll import Poll
+from flow_slurm._refs import Name
+from flow_slurm._remote import SshFolders, SshShell, access
+from flow_slurm._settings import PASSED, SlurmOptions, SlurmSettings
+from flow_slurm._shell import LocalShell, Shell
+from flow_slurm._volumes import Volumes
+
+_FEW = 20  # tasks; of so few the folders are looked at before Slurm is asked
+_MACHINES_EVERY = 60.0
+_STUCK = 20.0  # seconds after a cancel's grace until the job itself is ended
+_PASSED_OF_SLURM = ("SLURM_*", "CUDA_*", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "TMPDIR")
+
+_FACTS = ProviderFacts(
+    shares_client_files=True,
+    dependencies=True,
+    arrays=True,
+    multi_node=True,
+    services=True,
+    separate_streams=True,
+    restarts_by_itself=True,
+    settle_seconds=30.0,
+    min_poll_seconds=1.0,
+)
+
+
+class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
+    """Runs tasks as jobs of a Slurm cluster."""
+
+    Settings = SlurmSettings
+    Options = SlurmOptions
+
+    def __init__(self, settings: SlurmSettings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _shell(self) -> Shell:
+        if self._settings.ssh is None:
+            return LocalShell(self._settings.pass_env)
+        return SshShell(self._host, self._settings.prepare)
+
+    @cached_property
+    def _folders(self) -> Folders:
+        if self._settings.ssh is None:
+            return LocalFolders(self._settings.root)
+        return SshFolders(self._host, self._settings)
+
+    @cached_property
+    def _host(self) -> nodes.SshHost:
+        return nodes.open_host(access(self._settings))
+
+    @cached_property
+    def _poll(self) -> Poll:
+        return Poll(self._cache / "jobs", lambda: _jobs.query(self._shell))
+
+    @cached_property
+    def _cache(self) -> Path:
+        """What this user's processes on this machine know together of this cluster."""
+        conf = os.environ.get("SLURM_CONF", "") if self._settings.ssh is None else ""
+        cluster = repr((os.getuid(), self._settings.ssh, self._settings.jump, self._settings.prepare, conf))
+        return paths().state_dir / "slurm" / sha256(cluster.encode()).hexdigest()[:12]
+
+    @property
+    def _machines(self) -> Machines:
+        poll = Poll(self._cache / "machines", lambda: _machines.query(self._shell), _MACHINES_EVERY)
+        return _machines.parse(poll.answer()[1])
+
+    @hookimpl
+    def flow_provider_facts(self) -> ProviderFacts:
+        return attrs.evolve(_FACTS, shares_client_files=self._settings.ssh is None)
+
+    @cached_property
+    def _volumes(self) -> Volumes:
+        return Volumes(self._shell, self._folders.root)
+
+    @hookimpl
+    def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
+        fit = _check.fit(config, _options(config), self._settings, self._machines)
+        return [*fit.problems, *self._volumes.problems(config)]
+
+    @hookimpl
+    def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
+        return _offers.offers(self._machines, request)
+
+    @hookimpl
+    def flow_provision_preview(self, submission: Submission) -> Mapping[str, str]:
+        argv = [*self._argv(submission, submission.request_id), self._folders.path(submission.request_id) + "/script"]
+        verdict = self._shell.run('exec sbatch --test-only --wrap=: "$@"', *_tested(argv)).err
+        return {
+            "sbatch": " \\\n    ".join(argv),
+            "script": self._script(submission, "RUNNER"),
+            "slurm": last_words(verdict),
+        }
+
+    @hookimpl
+    def flow_provision_submit(self, submission: Submission) -> TaskRef:
+        request_id = submission.request_id
+        if known := self._folders.job(request_id):
+            return Name(known[0], request_id).ref
+        folder = self._stage(submission)
+        argv = [*self._argv(submission, request_id), *_log(f"{folder}/slurm.log"), f"{folder}/script"]
+        return Name(self._submitted([submission], folder, argv, request_id), request_id).ref
+
+    def _stage(self, submission: Submission, **files: str) -> str:
+        files["script"] = self._script(submission, self._folders.install_runner())
+        if used := _volumes.names(submission.config):
+            files["volumes"] = "".join(f"{name}\n" for name in used)
+        return self._folders.stage(self._completed(submission), files)
+
+    def _submitted(self, submissions: Sequence[Submission], folder: str, argv: Sequence[str], comment: str) -> str:
+        try:
+            job = _submit.submit(self._shell, folder, argv)
+        except TransientError:
+            raise
+        except FlowError:
+            for submission in submissions:
+                self._folders.remove(submission.request_id)
+            raise
+        return job or self._found(folder, comment)
+
+    def _found(self, folder: str, comment: str) -> str:
+        """Decide on a submission that another process began, and of which nobody saw the end."""
+        found = sorted(_whole(job.id) for job in self._fresh_jobs().values() if job.comment == comment)
+        if not found:
+            raise TransientError("an earlier command was submitting this task", "see `flow status`")
+        _submit.adopt(self._shell, folder, found[0])
+        return found[0]
+
+    @hookimpl
+    def flow_provision_submit_many(self, submissions: Sequence[Submission]) -> Mapping[str, TaskRef | Problem]:
+        known = {one.request_id: self._folders.job(one.request_id) for one in submissions}
+        answer: dict[str, TaskRef | Problem] = {r: Name(job[0], r).ref for r, job in known.items() if job}
+        asked = [(one, tuple(self._argv(one, ""))) for one in submissions if not known[one.request_id]]
+        for group in _arrays.groups(asked):
+            answer.update(self._submit_array(group))
+        return answer
+
+    def _submit_array(self, group: Sequence[Submission]) -> Mapping[str, TaskRef | Problem]:
+        requests = [one.request_id for one in group]
+        name = _arrays.name(requests)
+        for number, one in enumerate(group):
+            self._stage(one, group=f"{name} {number}\n")
+        place = f"{self._folders.root}/arrays/{name}"
+        script = _arrays.SCRIPT.format(folder=shlex.quote(place), root=shlex.quote(self._folders.root))
+        tasks = "".join(f"{request}\n" for request in requests)
+        self._folders.stage_array(name, {"script": script, "tasks": tasks})
+        argv = [*self._argv(group[0], name), *_log(f"{place}/slurm-%a.log")]
+        argv += [f"--array=0-{len(group) - 1}", f"{place}/script"]
+        try:
+            job = self._submitted(group, place, argv, name)
+        except ConfigError as error:
+            return {request: Problem("", "REFUSED", error.message, error.hint) for request in requests}
+        self._shell.run(_arrays.NAME_ALL, self._folders.root, place, job)
+        return {request: Name(f"{job}_{number}", request).ref for number, request in enumerate(requests)}
+
+    def _script(self, submission: Submission, runner: str) -> str:
+        return _script.write(submission, self._folders.path(submission.request_id), runner, self._settings.python)
+
+    def _argv(self, submission: Submission, comment: str) -> list[str]:
+        config = submission.config
+        chosen = submission.options if isinstance(submission.options, SlurmOptions) else _options(config)
+        fit = _check.fit(config, chosen, self._settings, self._machines)
+        if fit.gres and fit.gres.feature:
+            both = [fit.gres.feature, *([f"({chosen.constraint})"] if chosen.constraint else [])]
+            chosen = attrs.evolve(chosen, constraint="&".join(both))
+        gres = fit.gres.option if fit.gres else None
+        return [
+            *("sbatch", "--parsable", f"--job-name={submission.bundle.document['name']}", f"--comment={comment}"),
+            *directives(config, chosen, gres, fit.longest, list(_conditions(submission))),
+        ]
+
+    def _completed(self, submission: Submission) -> Submission:
+        """Add to the bundle what only this provider knows."""
+        document: dict[str, Any] = {
+            **submission.bundle.document,
+            "env_pass": [*PASSED, *self._settings.pass_env, *_PASSED_OF_SLURM],
+            "rank": {"source": "env", "names": ["SLURM_PROCID"]},
+            "preempt": {"kind": "signal"},
+        }
+        document["mounts"] = list(self._volumes.mounts(submission.config, document["mounts"]))
+        document["volumes"] = _volumes.names(submission.config)
+        # Slurm limits the job itself.
+        document["limits"] = {**document["limits"], "cpus": None, "memory": None}
+        return attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, document=document))
+
+    def _fresh_jobs(self) -> dict[str, Job]:
+        return _jobs.parse(self._poll.answer(time.time())[1])
+
+    @hookimpl
+    def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:  # noqa: ARG002
+        wanted = [name for name in request_ids if is_request_id(name)]
+        if not wanted:
+            return {}
+        jobs = self._fresh_jobs()
+        found = {name: [one.ref for one in self._find(name, jobs)] for name in wanted}
+        for name in wanted:
+            if not found[name]:
+                self._folders.sweep(name)
+        return {name: refs for name, refs in found.items() if refs}
+
+    def _find(self, request_id: str, jobs: Mapping[str, Job]) -> list[Name]:
+        array, _, number = self._folders.read(request_id, "group").strip().partition(" ")
+        mine = [job for job in jobs.values() if job.comment == request_id]
+        mine += [job for job in jobs.values() if array and job.comment == array and job.id.endswith(f"_{number}")]
+        ids = [job.id for job in sorted(mine, key=lambda job: job.submitted)]
+        known = self._folders.job(request_id)
+        if known and known[0] not in ids:
+            ids.insert(0, known[0])
+        return [Name(job, request_id) for job in ids]
+
+    @hookimpl
+    def flow_provision_list(self, since: float) -> Sequence[TaskListing]:
+        return [task for task in self._folders.listings() if task.created_at >= since]
+
+    @hookimpl
+    def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
+        names = {ref: name for ref in refs if (name := _refs.parse(ref)) is not None}
+        if not names:
+            return {}
+        told = self._folders.reports([name.request for name in names.values()]) if len(names) <= _FEW else {}
+        if told and all(report is not None and report.is_final for report in told.values()):
+            return {ref: report for ref, name in names.items() if (report := told[name.request]) is not None}
+        try:
+            at, answer = self._poll.answer()
+        except TransientError as error:
+            return self._without_slurm(names, told, error)
+        known = _jobs.parse(answer)
+        jobs = {name: self._believed(name, known.get(name.job)) for name in names.values()}
+        told = self._folders.reports([name.request for name, job in jobs.items() if not _waits(job)])
+        reports = {ref: self._report(name, jobs[name], told.get(name.request), at) for ref, name in names.items()}
+        return {ref: report for ref, report in reports.items() if report is not None}
+
+    def _believed(self, name: Name, job: Job | None) -> Job | None:
+        """A controller that was killed may have lost the job and given its id to another."""
+        if job is None or job.comment == name.request:
+            return job
+        array = self._folders.read(name.request, "group").partition(" ")[0] if "_" in name.job else ""
+        return job if array and job.comment == array else None
+
+    def _without_slurm(
+        self, names: Mapping[TaskRef, Name], told: Mapping[str, TaskReport | None], error: TransientError
+    ) -> Mapping[TaskRef, TaskReport]:
+        """Answer for the nodes while the controller is silent, if they know all that is asked."""
+        found = told or self._folders.reports([name.request for name in names.values()])
+        reports = {ref: found[name.request] for ref, name in names.items()}
+        if any(report is None or not report.attempts for report in reports.values()):
+            raise error
+        return {ref: report for ref, report in reports.items() if report is not None}
+
+    def _report(self, name: Name, job: Job | None, node: TaskReport | None, at: float) -> TaskReport | None:
+        if job is None:
+            return self._unknown(name, node, at)
+        report = _states.report(job, node, at)
+        if report.is_final and report is not node:
+            if report.state == "cancelled" and self._folders.cancelled_at(name.request) is not None:
+                report = attrs.evolve(report, reason="cancelled before it started")
+            self._folders.conclude(name.request, report)
+        return report
+
+    def _unknown(self, name: Name, node: TaskReport | None, at: float) -> TaskReport | None:
+        if node is None or node.is_final:
+            return node
+        known = self._folders.job(name.request)
+        return _states.accepted() if known and known[1] >= at - 1 else None
+
+    @hookimpl
+    def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> bool:
+        name = _refs.parse(ref)
+        report = None if name is None else self._folders.report(name.request)
+        if name is None or report is None:
+            raise NotFoundError(f"there is no task {ref.id}", "see what there is: flow status")
+        asked = self._folders.cancelled_at(name.request)
+        if report.is_final or not self._folders.cancel(name.request, grace_seconds):
+            return False
+        stuck = asked is not None and time.time() - asked > grace_seconds + _STUCK
+        self._shell.run('exec scancel $1 "$2"', "" if stuck else "--state=PENDING", name.job)
+        return True
+
+    @hookimpl
+    def flow_provision_queue(self) -> Sequence[QueuedTask]:
+        jobs = _jobs.parse(self._poll.answer()[1])
+        tasks = [(task, name) for task in self._folders.listings() if (name := _refs.parse(task.ref)) is not None]
+        live = [(task, job) for task, name in tasks if (job := self._believed(name, jobs.get(name.job))) is not None]
+        found = [_queued(task, job) for task, job in live if not job.is_final]
+        return sorted(found, key=lambda one: one.state != "running")
+
+    @hookimpl
+    def flow_provider_checks(self) -> Sequence[DoctorCheck]:
+        return list(_doctor.checks(self._shell, self._settings))
+
+    @hookimpl
+    def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:
+        return self._volumes.create(spec, request_id)
+
+    @hookimpl
+    def flow_volume_list(self) -> Sequence[Volume]:
+        return self._volumes.list()
+
+    @hookimpl
+    def flow_volume_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
+        return self._volumes.delete(id)
+
+    @hookimpl
+    def flow_node_access(self, ref: TaskRef) -> Sequence[NodeAccess]:
+        name = _refs.parse(ref)
+        if name is None:
+            raise NotFoundError(f"there is no task {ref.id}", "see what there is: flow status")
+        return self._folders.access(name.request)
+
+
+def _waits(job: Job | None) -> bool:
+    return job is not None and job.state == "PENDING" and not job.restarts
+
+
+def _whole(job: str) -> str:
+    return job.partition("_")[0]
+
+
+def _log(path: str) -> list[str]:
+    return [f"--output={path}", "--open-mode=append"]
+
+
+def _tested(argv: Sequence[str]) -> list[str]:
+    """Return what sbatch can test without a script: no conditions, which say nothing of the resources."""
+    return [word for word in argv[2:-1] if not word.startswith(("--dependency", "--kill-on"))]
+
+
+def _options(config: TaskConfig) -> SlurmOptions:
+    return options(SlurmOptions, config.options.get("slurm", {}), "options.slurm")
+
+
+def _queued(task: TaskListing, job: Job) -> QueuedTask:
+    waits = job.state == "PENDING"
+    return QueuedTask(
+        ref=task.ref,
+        task_id=task.task_id,
+        state="pending" if waits else "running",
+        reason=_states.waiting(job.reason) if waits else f"on {job.nodes}",
+    )
+
+
+def _conditions(submission: Submission) -> Iterator[str]:
+    """Yield what must have happened first."""
+    after = submission.bundle.document["depends_on"]
+    assert isinstance(after, Sequence)
+    for one in after:
+        name = _refs.parse(TaskRef(str(one["ref"])))
+        if name is not None:
+            yield f"{'afterany' if one['any'] else 'afterok'}:{name.job}"

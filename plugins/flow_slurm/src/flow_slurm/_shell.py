@@ -1,0 +1,79 @@
+"""Where Slurm's commands are run: on this machine, in a session of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import attrs
+
+from flow_core import CapabilityError, TransientError
+from flow_slurm._settings import PASSED
+
+# Of Slurm's variables only where the cluster is and what people set as their defaults: those of a job that we are in
+# would change the next one.
+_DEFAULTS = ("ACCOUNT", "PARTITION", "QOS", "RESERVATION", "CONSTRAINT")
+_KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", *(f"SBATCH_{name}" for name in _DEFAULTS))
+
+
+@attrs.frozen
+class Done:
+    """How a program ended and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Shell(Protocol):
+    """Runs shell texts on the login node; every wait has an end."""
+
+    def run(self, script: str, *words: str, seconds: float = 25.0) -> Done:
+        """Run ``script`` with ``words`` as ``$1`` …; raises TransientError after ``seconds``."""
+        ...
+
+
+class LocalShell:
+    """This machine is the login node; ``names`` are the variables that jobs may inherit."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = (*PASSED, *names, *_KEPT)
+
+    def run(self, script: str, *words: str, seconds: float = 25.0) -> Done:
+        """See :meth:`Shell.run`. What we start goes on when we are killed, and keeps its own record."""
+        env = {name: os.environ[name] for name in self._names if name in os.environ}
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", script, "flow", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            cwd="/",
+            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **env, "SLURM_TIME_FORMAT": "%s"},
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise TransientError(f"Slurm has not answered within {seconds:.0f} s", "see `flow doctor`") from None
+        except BaseException:
+            process.stdout and process.stdout.close()
+            process.stderr and process.stderr.close()
+            raise
+        if process.returncode == 127:
+            raise CapabilityError(
+                f"Slurm's commands are not on this machine: {err.strip()}", "run flow on a login node, or set `ssh:`"
+            )
+        return Done(process.returncode, out, err)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()

@@ -1,0 +1,131 @@
+"""``flow slurm sacct``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+
+import click
+
+from flow_core import Flow
+from flow_slurm.commands import json_shape
+from flow_slurm.commands.columns import SACCT
+from flow_slurm.commands.jobs import Job, jobs as as_jobs, named
+from flow_slurm.commands.squeue import words
+
+_DEFAULT = "JobID,JobName,Partition,Account,AllocCPUS,State,ExitCode"
+_LOWER = {name.lower(): name for name in SACCT}
+_BRIEF = "JobID,State,ExitCode"
+
+
+@click.command("sacct")
+@click.option("-j", "--jobs", callback=words, help="Only these numbers.")
+@click.option("-u", "--user", callback=words, help="Only of these users.")
+@click.option("-n", "--noheader", is_flag=True, help="Leave out the titles.")
+@click.option("-X", "--allocations", is_flag=True, help="No lines for steps: there are none.")
+@click.option("-P", "--parsable2", is_flag=True, help="With | between the fields.")
+@click.option("-p", "--parsable", is_flag=True, help="With | behind each field.")
+@click.option("--delimiter", default="|", help="Instead of |.")
+@click.option("-o", "--format", "template", help="Fields as JobID,State%20.")
+@click.option("-b", "--brief", is_flag=True, help="Number, state and exit code.")
+@click.option("-s", "--state", callback=words, help="Only in these states.")
+@click.option("-S", "--starttime", help="Since then: YYYY-MM-DD[THH:MM[:SS]], HH:MM, today, now-1days.")
+@click.option("--name", callback=words, help="Only of these names.")
+@click.option("-a", "--allusers", is_flag=True, help="Accepted for what is typed by habit.")
+@click.option("--json", "as_json", is_flag=True, help="As sacct --json of Slurm 22.05 has it.")
+def command(
+    jobs: Sequence[str],
+    user: Sequence[str],
+    noheader: bool,
+    allocations: bool,  # noqa: ARG001 - a task has no lines for its steps
+    parsable2: bool,
+    parsable: bool,
+    delimiter: str,
+    template: str | None,
+    brief: bool,
+    state: Sequence[str],
+    starttime: str | None,
+    name: Sequence[str],
+    allusers: bool,  # noqa: ARG001 - all tasks are one's own
+    as_json: bool,
+) -> None:
+    """Show tasks of all providers, those that have ended too, as sacct does: today's, or the numbers that are given."""
+    from flow_slurm.commands.squeue import _states
+
+    flow = Flow()
+    flow.refresh()
+    if jobs:
+        found = [job for word in jobs for job in named(flow, word)]
+    else:
+        found = as_jobs(flow, reversed(flow.tasks(limit=None, since=_since(starttime))))
+    wanted = _states(state)
+    found = [job for job in found if not wanted or job.state in wanted]
+    found = [job for job in found if (not user or job.user in user) and (not name or job.name in name)]
+    if as_json:
+        click.echo(json_shape.sacct(found))
+        return
+    fields = [_field(word) for word in (template or (_BRIEF if brief else _DEFAULT)).split(",")]
+    if parsable or parsable2:
+        _print_parsable(fields, found, not noheader, delimiter, delimiter if parsable else "")
+    else:
+        _print(fields, found, not noheader)
+
+
+def _since(text: str | None) -> float:
+    today = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    if text is None or text == "today":
+        return today.timestamp()
+    if text.startswith("now"):
+        return datetime.now().timestamp() - _back(text[3:])
+    for form in ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d", "%m/%d/%y", "%m%d%y"):
+        try:
+            return datetime.strptime(text, form).timestamp()
+        except ValueError:
+            continue
+    try:
+        at = datetime.strptime(text, "%H:%M")
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no time; write YYYY-MM-DD, HH:MM or now-1days") from error
+    return today.replace(hour=at.hour, minute=at.minute).timestamp()
+
+
+def _back(text: str) -> float:
+    units = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400, "weeks": 604800}
+    digits = "".join(letter for letter in text if letter.isdigit())
+    unit = next(
+        (size for name, size in units.items() if name.startswith(text.lstrip("-0123456789").rstrip("s") or "s")), 0
+    )
+    if text and (not text.startswith("-") or not digits or not unit):
+        raise click.BadParameter(f"now{text} is no time in the past; write now-3days")
+    return float(int(digits or 0) * unit)
+
+
+def _field(word: str) -> tuple[str, int]:
+    name, _, width = word.partition("%")
+    known = _LOWER.get(name.lower())
+    if known is None:
+        raise click.BadParameter(f"there is no field {name}; there are {', '.join(SACCT)}")
+    return known, int(width) if width.lstrip("-").isdigit() else SACCT[known][0]
+
+
+def _print(fields: Sequence[tuple[str, int]], found: Sequence[Job], header: bool) -> None:
+    if header:
+        sys.stdout.write("".join(_cell(name, width) for name, width in fields) + "\n")
+        sys.stdout.write("".join("-" * abs(width) + " " for _, width in fields) + "\n")
+    for job in found:
+        sys.stdout.write("".join(_cell(SACCT[name][1](job), width) for name, width in fields) + "\n")
+
+
+def _cell(text: str, width: int) -> str:
+    size = abs(width)
+    cut = text if len(text) <= size else text[: size - 1] + "+"
+    return (cut.ljust(size) if width < 0 else cut.rjust(size)) + " "
+
+
+def _print_parsable(
+    fields: Sequence[tuple[str, int]], found: Sequence[Job], header: bool, delimiter: str, last: str
+) -> None:
+    rows = [[name for name, _ in fields]] if header else []
+    rows += [[SACCT[name][1](job) for name, _ in fields] for job in found]
+    sys.stdout.writelines(delimiter.join(row) + last + "\n" for row in rows)

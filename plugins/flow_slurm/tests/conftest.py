@@ -1,0 +1,69 @@
+"""A Slurm cluster for each test module that wants one; each test finds it empty."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from . import cluster as clusters, sshd
+from .cluster import Cluster
+from .sshd import Sshd
+
+
+def _needs(accounting: bool = False, rest: bool = False) -> None:
+    absent = clusters.missing(accounting, rest)
+    if not absent and os.geteuid() == 0:
+        return
+    reason = f"not installed: {absent}" if absent else "a cluster can be started by root only"
+    assert os.environ.get("CI") != "true", reason
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def _module_cluster() -> Iterator[Cluster]:
+    _needs()
+    with clusters.running() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def _module_full_cluster() -> Iterator[Cluster]:
+    _needs(accounting=True, rest=True)
+    with clusters.running(accounting=True, rest=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_module_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster without accounting (0.5 s to start), this test's commands talk to it."""
+    yield from _lent(_module_cluster, monkeypatch)
+
+
+@pytest.fixture
+def full_cluster(_module_full_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster with slurmdbd and slurmrestd (3 s to start)."""
+    yield from _lent(_module_full_cluster, monkeypatch)
+
+
+def _lent(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_"))]:
+        monkeypatch.delenv(name)
+    for name, value in cluster.environment.items():
+        monkeypatch.setenv(name, value)
+    yield cluster
+    cluster.clear()
+
+
+@pytest.fixture
+def login_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
+    """A machine with sshd; this test's ssh has no agent, and its sockets in a folder of its own."""
+    if not sshd.program():
+        assert os.environ.get("CI") != "true", "there is no sshd: apt-get install openssh-server"
+        pytest.skip("there is no sshd on this machine")
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with sshd.running() as server:
+        (server.folder / "run").mkdir(mode=0o700)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.folder / "run"))
+        yield server
