@@ -1,0 +1,1 @@
+"""Machines that really boot, for tests of cloud providers."""
