@@ -1,0 +1,16 @@
+"""A double of the API for each test; one that made a mistake of its own fails the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flow_mithril.testing import Double, Settings
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    """A Mithril API below which nothing boots."""
+    with Double(Settings(ssh_destination="127.0.0.1:2222", start_seconds=0.0)) as double:
+        yield double
+    assert double.mistakes == []
