@@ -1,5 +1,6 @@
 """Tasks in folders, for authors of providers; and what core does with the machines they are on."""
 
+from flow_core.nodes._deliver import NotReadyError, deliver, fetch, run
 from flow_core.nodes._machine import (
     Gpu,
     describe_machine,
@@ -19,9 +20,12 @@ __all__ = [
     "Gpu",
     "Node",
     "NodeUsage",
+    "NotReadyError",
     "cancel",
+    "deliver",
     "describe_machine",
     "enforced_limits",
+    "fetch",
     "find_gpus",
     "is_waiting",
     "listing",
@@ -31,6 +35,7 @@ __all__ = [
     "open_node",
     "queue",
     "report",
+    "run",
     "serve",
     "size",
     "spawn",

@@ -101,6 +101,12 @@ def _read(args: List[str]) -> int:
     return read(args)
 
 
+def _keep(args: List[str]) -> int:
+    from .keeper import keep
+
+    return keep(args[0])
+
+
 def _spread(args: List[str]) -> int:
     from .spread import spread
 
@@ -128,6 +134,7 @@ def _join(args: List[str]) -> int:
 COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "serve": _serve,
     "run": _run,
+    "keep": _keep,
     "cancel": _cancel,
     "signal": _signal,
     "status": _status,
@@ -143,7 +150,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "join": _join,
 }
 
-USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
+USAGE = """usage: runner serve ROOT | keep ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
        | status FOLDER | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
        | get FOLDER PATH | read FOLDER ...
 """

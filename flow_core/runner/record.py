@@ -9,7 +9,9 @@ In a task's folder ``attempts/<attempt>/<rank>/{exit,stdout,stderr,system}``, ``
 ``w PID``                        the watcher lives
 ``t PID STARTTIME``              the command, with its start in clock ticks since boot
 ``h 0|1 EPOCH``                  a service: not well (yet), or well since; the last one counts
-``r STATE REASON``               why it is about to be ended; without effect behind an ``x``
+``p EPOCH``                      the platform will take the machine back, said then; 0: it will not after all
+``r STATE REASON``               why it is about to be ended; without effect behind an ``x``; ``lost`` and ``taken``
+                                 (with its machine) are ends
 ``x CODE``                       the end; the first one counts
 ``s SIGNAL``                     the signal that ended the command, from who called waitid
 ``o BYTES``                      a process of it was killed for memory, with this limit
@@ -45,11 +47,13 @@ class Exit(NamedTuple):
     ran_out: Optional[int] = None
     ready: Optional[bool] = None  # None: no service, or nobody looks after it
     ready_at: Optional[float] = None  # when it was well first
+    notice: bool = False  # whether the machine was about to be taken back when it ended, or is now
+    notice_at: Optional[float] = None  # when that was said first
 
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to this rank in this attempt."""
-        return self.code is not None or (self.verdict is not None and self.verdict[0] == "lost")
+        return self.code is not None or (self.verdict is not None and self.verdict[0] in ("lost", "taken"))
 
 
 def parse_exit(data: bytes, modified: Optional[float] = None) -> Exit:
@@ -104,6 +108,13 @@ def _health(found: Doc, words: List[str]) -> None:
         found.setdefault("ready_at", float(words[2]))
 
 
+def _notice(found: Doc, words: List[str]) -> None:
+    if "code" not in found:
+        found["notice"] = float(words[1]) > 0
+        if found["notice"]:
+            found.setdefault("notice_at", float(words[1]))
+
+
 def _ended(found: Doc, words: List[str]) -> None:
     found.setdefault("ended_at", float(words[1]))
 
@@ -114,6 +125,7 @@ _LINES = {
     "w": (2, _watcher),
     "t": (3, _task),
     "h": (3, _health),
+    "p": (2, _notice),
     "r": (0, _verdict),
     "x": (2, _code),
     "s": (2, _signal),

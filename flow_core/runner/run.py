@@ -5,9 +5,10 @@ import signal
 import time
 from typing import List, Optional
 
-from . import bundle as bundles, control
+from . import bundle as bundles, control, outcome
 from .bundle import Bundle, BundleError
 from .node import Node
+from .peers import Peers
 from .rank import Rank
 from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
 from .task import Task
@@ -24,6 +25,7 @@ class Run:
         self._over = False
         self._asked: Optional[int] = None
         self._node = Node(lambda task, rank, what: None)
+        self._peers = Peers(folder, bundle, ranks) if bundle.peers else None
         self._task = Task(self._node, folder, bundle, ranks, None, self._final)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._ask)
@@ -40,17 +42,27 @@ class Run:
             self._task.stop_before_start()
         else:
             self._task.resume()
+        if self._peers is not None:
+            self._peers.start()
         while not self._over and not self._done_here():
             self._node.loop.turn(time.monotonic() + _TICK)
             self._obey()
+            self._look_for_notice()
+            if self._peers is not None:
+                self._peers.look()
             self._task.look()
         return exit_code(self._folder, self._ranks)
+
+    def _look_for_notice(self) -> None:
+        """A file of the platform's says, while it is there, that the machine will be taken back."""
+        if self._bundle.preempt.get("kind") == "file":
+            self._task.warn(os.path.exists(str(self._bundle.preempt["path"])))
 
     def _obey(self) -> None:
         number, self._asked = self._asked, None
         if number is None:
             return
-        if self._bundle.preempt_kind == "signal":
+        if self._bundle.preempt.get("kind") in ("signal", "file"):
             self._task.leaving = True
             self._task.stop(
                 "preempted", "the platform took the machine back", number=self._bundle.limits.preempt_signal
@@ -63,7 +75,8 @@ class Run:
         ranks: List[Rank] = list(self._task.ranks.values())
         if self._task.leaving:
             return all(rank.over for rank in ranks)
-        again = self._bundle.retry.retries or self._bundle.restart != "no"
+        returns = outcome.machine_returns(self._bundle.preempt)
+        again = self._bundle.retry.retries or self._bundle.restart != "no" or returns or self._peers is not None
         return not again and bool(ranks) and all(rank.over for rank in ranks)
 
 
@@ -91,6 +104,9 @@ def run(folder: str, ranks: List[int]) -> int:
 
 
 def _own_rank(bundle: Bundle) -> int:
+    here = bundle.rank.get("here")
+    if here is not None:
+        return int(here)
     names = bundle.rank.get("names") or ()
     for name in names:
         if os.environ.get(str(name), "").isdigit():
@@ -101,7 +117,6 @@ def _own_rank(bundle: Bundle) -> int:
 
 
 def _refuse(folder: str, reason: str) -> int:
-    from . import outcome
     from .record import read_json
 
     os.write(2, b"flow: %s\n" % reason.encode())

@@ -44,7 +44,12 @@ class Task:
         self.leaving = False  # the machine goes away: no further attempt begins here
         self._node, self._numbers, self._gpus, self._on_final = node, numbers, gpus, on_final
         self._plan = outcome.Plan(
-            bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries, bundle.restart
+            bundle.task_id,
+            bundle.request_id,
+            bundle.num_instances,
+            bundle.retry.retries,
+            bundle.restart,
+            bundle.max_preemptions,
         )
         self._resting_until = 0.0
         self._beginning = False
@@ -64,6 +69,8 @@ class Task:
             return
         self.attempt = number
         self.ranks = {rank: Rank(self.folder, number, rank) for rank in self._numbers}
+        for rank in self.ranks.values():
+            rank.returns = outcome.machine_returns(self.bundle.preempt)
         if containers.outlives(self.bundle.image):
             for rank in self.ranks.values():
                 rank.removal = containers.removal(self.bundle, number, rank.number)
@@ -180,6 +187,15 @@ class Task:
             return
         for rank in list(self.ranks.values()):
             self._stop(rank, state, reason, grace, number)
+
+    def warn(self, notice: bool) -> None:
+        """The platform will take the machine back: tell the command. Without ``notice``: it will not, after all."""
+        for rank in self.ranks.values():
+            if rank.live and rank.noticed != notice:
+                rank.noticed = notice
+                rank.append("p %.6f" % (time.time() if notice else 0.0))
+                if notice:
+                    self._node.ending.send(rank, self.bundle.limits.preempt_signal)
 
     def stop_before_start(self) -> None:
         """End a task that was cancelled before any attempt began."""
