@@ -20,6 +20,7 @@ STREAMS = ("stdout", "stderr")
 _AHEAD = 64  # chunks that a fast node may be ahead of the reader
 _CHECK_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
+_AGAIN_SECONDS = 2.0
 
 
 def node_groups(accesses: Collection[NodeAccess]) -> list[tuple[NodeAccess, list[int]]]:
@@ -59,11 +60,18 @@ def read_log(
     provider = session.provider(session.journal.task(task_id).profile)
     nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
-    if len(nodes) == 1:
-        yield from nodes[0][0].read(cursor, follow, nodes[0][1], streams, over)
-    elif nodes:
-        yield from _merged(lambda done: [node.read(cursor, follow, held, streams, done) for node, held in nodes], over)
-    elif not streams:
+    while nodes:
+        try:
+            for chunk in _read_nodes(nodes, cursor, follow, streams, over):
+                cursor = cursor.after(chunk)
+                yield chunk
+            return
+        except TransientError:
+            if not follow or not provider.facts.returns_machines or closed():
+                raise
+            sleep(_AGAIN_SECONDS, closed)
+            nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+    if not streams:
         return
     elif "flow_logs_read" in provider.supports:
         yield from _resumed(provider, ref, cursor, follow, ranks, streams, over)
@@ -71,6 +79,18 @@ def read_log(
         raise NotFoundError(
             f"the logs of {task_id} are gone with its machine", "keep them with a result store next time"
         )
+
+
+def _read_nodes(
+    nodes: list[tuple[Node, list[int]]],
+    cursor: LogCursor,
+    follow: bool,
+    streams: Collection[str],
+    over: Callable[[], bool],
+) -> Iterator[LogChunk]:
+    if len(nodes) == 1:
+        return nodes[0][0].read(cursor, follow, nodes[0][1], streams, over)
+    return _merged(lambda done: [node.read(cursor, follow, held, streams, done) for node, held in nodes], over)
 
 
 class _Over:
