@@ -11,6 +11,6 @@ from flow_mithril.testing import Double, Settings
 @pytest.fixture
 def double() -> Iterator[Double]:
     """A Mithril API below which nothing boots."""
-    with Double(Settings(ssh_destination="127.0.0.1:2222", start_seconds=0.0)) as double:
+    with Double(Settings(boot=False, ssh_destination="127.0.0.1:2222", start_seconds=0.0)) as double:
         yield double
     assert double.mistakes == []

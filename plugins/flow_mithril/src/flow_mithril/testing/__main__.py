@@ -36,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
         flag = f"--{field.name.replace('_', '-')}"
         if isinstance(field.default, bool):
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=field.default)
+        elif isinstance(field.default, tuple):
+            parser.add_argument(flag, type=int, nargs="*", default=(), help="more ports that machines reach")
         else:
             parser.add_argument(
                 flag, type=kinds[str(field.type)], default=field.default, help=f"default: {field.default}"

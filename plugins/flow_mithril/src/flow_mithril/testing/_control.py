@@ -74,6 +74,11 @@ def machine(world: World, said: Row) -> Any:
     return world.machines.describe(fid) if deed is None else world.machines.act(fid, deed, **said)
 
 
+def publish(world: World, said: Row) -> Any:
+    """``{"port"}``: machines that boot from now on reach this port of the host's loopback at their own."""
+    world.machines.publish(int(said["port"]))
+
+
 CONTROLS: dict[tuple[str, str], Callable[[World, Row], Any]] = {
     ("POST", "price"): price,
     ("POST", "capacity"): capacity,
@@ -84,6 +89,7 @@ CONTROLS: dict[tuple[str, str], Callable[[World, Row], Any]] = {
     ("POST", "fault"): fault,
     ("GET", "requests"): requests,
     ("POST", "machine"): machine,
+    ("POST", "publish"): publish,
 }
 
 

@@ -42,14 +42,16 @@ class Double:
     stands in :attr:`mistakes`, and is answered with 500.
     """
 
-    def __init__(self, settings: Settings | None = None, port: int = 0, machines: Machines | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, port: int = 0) -> None:
         self.settings = settings = settings or Settings()
-        self.mistakes: list[str] = []
-        self.world = World(settings, machines or NoMachines(settings.ssh_destination))
+        self._mistakes: list[str] = []
+        self.world = World(settings, machines(settings))
         self.schema = Schema()
         self._end = threading.Event()
         self._server = _Server(self, port)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.world.machines.publish(port)
 
     def __enter__(self) -> Double:
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._serve, self._live)]
@@ -66,6 +68,14 @@ class Double:
             thread.join()
         self._server.server_close()
         self.world.machines.close()
+
+    @property
+    def mistakes(self) -> list[str]:
+        """What went wrong here, and is no fault of who uses the API."""
+        return [*self._mistakes, *self.world.machines.problems]
+
+    def note(self, mistake: str) -> None:
+        self._mistakes.append(mistake)
 
     def control(self, name: str, **said: Any) -> Any:
         """Do what ``POST /_control/NAME`` does."""
@@ -126,7 +136,16 @@ class Double:
             try:
                 self.settle()
             except Exception as mistake:
-                self.mistakes.append(f"between requests: {type(mistake).__name__}: {mistake}")
+                self.note(f"between requests: {type(mistake).__name__}: {mistake}")
+
+
+def machines(settings: Settings) -> Machines:
+    """Return what is to be below the API."""
+    if not settings.boot:
+        return NoMachines(settings.ssh_destination)
+    from flow_mithril.testing._booted import BootedMachines
+
+    return BootedMachines(settings.publish, settings.volume_megabytes)
 
 
 Answer = tuple[int, Any, dict[str, str]]
@@ -172,7 +191,7 @@ class _Request(BaseHTTPRequestHandler):
         try:
             return self.server.double.answer(self.command, path, query, headers, raw)
         except Exception as mistake:
-            self.server.double.mistakes.append(f"{self.command} {path}: {type(mistake).__name__}: {mistake}")
+            self.server.double.note(f"{self.command} {path}: {type(mistake).__name__}: {mistake}")
             return 500, {"detail": "Internal Server Error"}, {}
 
     def _control(self, name: str, query: dict[str, str], raw: bytes) -> None:

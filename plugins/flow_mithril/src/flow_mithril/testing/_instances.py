@@ -127,6 +127,7 @@ def _make(world: World, order: Row, name: str) -> Row:
 def _launch(world: World, order: Row, instance: Row) -> Launch:
     said = order["launch_specification"]
     keys = [world.table("ssh_keys")[fid]["public_key"] for fid in said["ssh_keys"]]
+    kind = {**world.table("types"), **world.table("cpu_types")}[instance["instance_type"]]
     volumes = [world.table("volumes")[fid] for fid in said["volumes"]]
     return Launch(
         fid=instance["fid"],
@@ -135,4 +136,6 @@ def _launch(world: World, order: Row, instance: Row) -> Launch:
         script=said.get("startup_script"),
         volumes=[(row["fid"], row["name"], row["interface"]) for row in volumes],
         group=[(row["fid"], row["name"]) for row in of(world, order)],
+        gpus=kind["num_gpus"],
+        gpu=f"NVIDIA {kind['gpu_type'].upper()}-SXM-{kind['gpu_memory_gb']}GB",
     )

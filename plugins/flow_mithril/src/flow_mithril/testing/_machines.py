@@ -21,10 +21,16 @@ class Launch:
     """``(fid, name, "Block" or "File")`` of each."""
     group: Sequence[tuple[str, str]]
     """``(fid, name)`` of the machines of the same bid, this one included: they know each other's names."""
+    gpus: int
+    gpu: str
+    """What ``nvidia-smi`` calls them."""
 
 
 class Machines(Protocol):
-    """Machines by the fid of their instance. No method waits for a machine to be up."""
+    """Machines by the fid of their instance. No method but :meth:`act` waits for a machine."""
+
+    problems: list[str]
+    """What went wrong here that is no fault of who uses the API."""
 
     def launch(self, launch: Launch) -> None: ...
     def start(self, launch: Launch) -> None:
@@ -45,6 +51,9 @@ class Machines(Protocol):
         """Do to a machine what no API does: cut its power or its network, fill its disk."""
 
     def describe(self, fid: str) -> dict[str, Any]: ...
+    def publish(self, port: int) -> None:
+        """Let machines reach ``port`` of this host's loopback at their own."""
+
     def close(self) -> None: ...
 
 
@@ -52,6 +61,7 @@ class NoMachines:
     """Nothing boots; every instance has the same ssh destination."""
 
     def __init__(self, destination: str | None) -> None:
+        self.problems: list[str] = []
         self._destination = destination
         self._private: dict[str, str] = {}
 
@@ -64,6 +74,7 @@ class NoMachines:
     def delete(self, fid: str) -> None: ...
     def signal(self, fid: str, notice: str | None) -> None: ...
     def delete_volume(self, fid: str) -> None: ...
+    def publish(self, port: int) -> None: ...
 
     def addresses(self, fid: str) -> tuple[str | None, str | None]:
         return self._private.get(fid), self._destination

@@ -12,9 +12,12 @@ class Settings:
     project: str = "flow-tests"
     api_key: str = "fkey_test"
     region: str = "us-central2-a"
-    boot: bool = False
+    boot: bool = True
+    """Whether machines really boot (needs root); else an instance is but a row."""
     ssh_destination: str | None = None
-    """What machines that do not boot say of their address."""
+    """What instances say of their address when nothing boots."""
+    publish: tuple[int, ...] = attrs.field(default=(), converter=tuple)
+    """Ports of this host's loopback that machines reach at their own, beside the API's: a store's, say."""
     start_seconds: float = 0.3
     """From the allocation until a machine runs (one that boots: at least)."""
     notice_seconds: float = 300.0
