@@ -67,7 +67,7 @@ _LAUNCH_TEXT = r"""
 id $U >/dev/null 2>&1 || U=root
 exec 7>>$R/launch.lock; flock -n 7 || exit 0
 end=$(cat $R/ends_at)
-off() { echo "flow: $1"; sync; poweroff || shutdown -h now; sleep 60; }
+off() { echo "flow: $1"; sync; poweroff || shutdown -h now || kill -TERM 1; sleep 60; }
 ( exec 7>&-; while [ $(date +%s) -lt $((end+600)) ]; do sleep 20; done; off "its time is over" ) &
 i=0
 while [ ! -s $R/runner.pyz ]; do
@@ -76,7 +76,7 @@ while [ ! -s $R/runner.pyz ]; do
 done
 while :; do
   setpriv --reuid $U --regid $(id -g $U) --init-groups env HOME=$(getent passwd $U | cut -d: -f6) USER=$U \
-    python3 -I -S $R/runner.pyz keep $R
+    python3 -I -S $R/runner.pyz keep $R 7>&-
   [ $? = 0 ] && off "it is done"
   sleep 1
 done
