@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import select
+import shutil
 import signal
 import stat
 import struct
@@ -110,9 +111,11 @@ class Machine:
         disk = os.path.join(folder, "disk")
         if "disk" in self.loops:
             self._mount_loop(self.loops["disk"], disk)
-        for name in ("upper", "work"):
-            os.makedirs(os.path.join(disk, name), exist_ok=True)
-        layers = f"lowerdir={self.said['lower']},upperdir={disk}/upper,workdir={disk}/work"
+        os.makedirs(f"{disk}/upper", exist_ok=True)
+        shutil.rmtree(f"{disk}/work", ignore_errors=True)  # else a volatile overlay is mounted once only
+        os.mkdir(f"{disk}/work")
+        # Volatile: else the end of each machine would wait for the whole of this host's disk to be written.
+        layers = f"lowerdir={self.said['lower']},upperdir={disk}/upper,workdir={disk}/work,volatile"
         mount("overlay", root, "overlay", data=layers)
         mount("proc", f"{root}/proc", "proc")
         mount("sysfs", f"{root}/sys", "sysfs", flags=_RDONLY)
@@ -143,7 +146,7 @@ class Machine:
     def _mount_loop(self, number: int, target: str) -> None:
         node = os.path.join(self.said["folder"], "node")
         os.mknod(node, stat.S_IFBLK | 0o600, os.makedev(7, number))
-        mount(node, target, "ext4")
+        mount(node, target, "ext4", data="nodelalloc")  # full when it is full, not when it is written
         os.unlink(node)
 
     def _devices(self) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flow_instances._site import Site
 
 _HYPERVISOR = Path(__file__).with_name("_hypervisor.py")
+_JOIN = 'for group in $1; do echo $$ > "$group"; done; shift; exec "$@"'
 _KEY_BEGIN, _KEY_END = "-----BEGIN SSH HOST KEY KEYS-----\n", "-----END SSH HOST KEY KEYS-----"
 
 
@@ -155,14 +156,14 @@ class Machine:
         self._site.network.set_link(self._link, up=True)
 
     def slow(self, kilobits: int | None) -> None:
-        """Let ``kilobits`` per second through to it; None: all. Raises :class:`Unavailable` where the kernel cannot."""
-        self._site.network.limit(self._link, kilobits)
+        """Let ``kilobits`` per second through each way; None: all. Raises :class:`Unavailable` where the kernel cannot."""
+        self._site.network.limit(self._link, self._pid, kilobits)
 
     def fill(self, path: str = "/filler") -> None:
         """Fill its disk, by a file at ``path``; only a machine with a ``disk`` of its own size has one to fill."""
         if self.plan.disk is None:
             raise Unavailable(f"{self.name} has no disk of its own size")
-        self.run("sh", "-c", f"cat /dev/zero > {path}")
+        self.run("sh", "-c", f"for size in 1M 4k 1; do dd if=/dev/zero bs=$size >> {path}; done")
 
     def delete(self) -> None:
         """Cut its power and remove its disk. Volumes and shares stay."""
@@ -175,7 +176,8 @@ class Machine:
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a program in it as root, as from its console: the network has no part in it."""
         enter = ["nsenter", "--target", str(self._pid), "--all", "--root", "--wd"]
-        return subprocess.run([*enter, *words], capture_output=True, text=True, check=False)
+        join = ["sh", "-c", _JOIN, "run", " ".join(str(group / "cgroup.procs") for group in self._groups)]
+        return subprocess.run([*join, *enter, *words], capture_output=True, text=True, check=False)
 
     def path(self, inside: str) -> Path:
         """Return where this host sees a file of the running machine."""

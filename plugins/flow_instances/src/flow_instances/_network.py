@@ -73,13 +73,15 @@ class Network:
     def set_link(self, link: str, up: bool) -> None:
         self._inside(f"link set {link} {'up' if up else 'down'}")
 
-    def limit(self, link: str, kilobits: int | None) -> None:
-        """Let ``kilobits`` per second through to a machine; None: all."""
+    def limit(self, link: str, pid: int, kilobits: int | None) -> None:
+        """Let ``kilobits`` per second through to the machine of ``pid``, and from it; None: all."""
         words = ["del"] if kilobits is None else ["replace"]
         how = [] if kilobits is None else ["tbf", "rate", f"{kilobits}kbit", "burst", "16kb", "latency", "1s"]
-        done = self._enter("tc", "qdisc", *words, "dev", link, "root", *how)
-        if done.returncode:
-            raise Unavailable(f"this kernel cannot slow a network: {done.stderr.strip()}")
+        for inside, device in ((self._holder.pid, link), (pid, "eth0")):
+            tc = [*_nsenter(inside), "tc", "qdisc", *words, "dev", device, "root", *how]
+            done = subprocess.run(tc, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Unavailable(f"this kernel cannot slow a network: {done.stderr.strip()}")
 
     def _claim(self) -> int:
         for number in random.sample(range(1, 255), 254):
@@ -90,16 +92,13 @@ class Network:
         raise Unavailable("no network is free for test machines")
 
     def _inside(self, *lines: str, check: bool = True) -> None:
-        done = _batch([*self._nsenter, "ip"], lines)
+        done = _batch([*_nsenter(self._holder.pid), "ip"], lines)
         if check and done.returncode:
             raise RuntimeError(f"the network of test machines: {done.stderr.strip()}")
 
-    def _enter(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*self._nsenter, *words], capture_output=True, text=True, check=False)
 
-    @property
-    def _nsenter(self) -> list[str]:
-        return ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net"]
+def _nsenter(pid: int) -> list[str]:
+    return ["nsenter", f"--net=/proc/{pid}/ns/net"]
 
 
 def _ip(*lines: str) -> None:
