@@ -159,7 +159,7 @@ def _nodes_when_up(
     from flow_core.client._refresh import refresh
     from flow_core.waiting import Backoff
 
-    backoff = Backoff(provider.facts.min_poll_seconds, 30.0)
+    backoff, state = Backoff(provider.facts.min_poll_seconds, 30.0), ""
     while True:
         try:
             nodes = open_nodes(provider, ref, ranks)
@@ -168,8 +168,11 @@ def _nodes_when_up(
         if nodes or not follow or "flow_logs_read" in provider.supports or closed():
             return nodes
         refresh(session, [task_id])
-        if session.journal.task(task_id).state in FINAL_STATES:
+        before, state = state, session.journal.task(task_id).state
+        if state in FINAL_STATES:
             return []
+        if state == "running" and before != state:
+            continue  # it has begun just now: its nodes can be reached
         sleep(backoff.next(), closed)
 
 

@@ -32,6 +32,7 @@ from flow_mithril._settings import MithrilSettings
 
 KEY_FILE = "release.key"
 _PORTS = 20_000, 10_000  # first, count: where the nodes of a task talk to each other
+_LOOK, _LOOKS = 0.3, 30  # seconds between two looks whether a machine is set up, and how many
 _SPARE = 86_400.0  # seconds that a minted key outlives its machine
 
 
@@ -82,9 +83,14 @@ class Fleet:
     def _try_delivery(self, record: Record, order: Order, script: Callable[[], str]) -> None:
         try:
             with self._records.alone(f"deliver-{record.request}", wait=False):
-                if not self._records.get(record.request).delivered:
-                    self._deliver(record, order, script)
-            self._troubles.pop(record.request, None)
+                for _ in range(_LOOKS):
+                    try:
+                        if not self._records.get(record.request).delivered:
+                            self._deliver(record, order, script)
+                        return
+                    except TransientError as error:
+                        self._troubles[record.request] = error
+                        time.sleep(_LOOK)
         except BlockingIOError:
             self._troubles[record.request] = TransientError("another flow command delivers code and secrets")
         except FlowError as error:
@@ -140,7 +146,7 @@ class Fleet:
             return {**plan, "end": {"kind": "none"}}
         if self._settings.self_release != "key":
             return {**plan, "end": {"kind": "poweroff"}}
-        url = f"{self._settings.machine_api_url or self._settings.api_url}/v2"
+        url = f"{self._settings.api_url}/v2"
         path = f"{url}/cpu/instances/{order.fid}" if order.kind == CPU else f"{url}/spot/bids/{order.fid}"
         end = {"kind": "http", "method": "DELETE", "url": path, "credential": KEY_FILE}
         pause = None if order.kind == CPU else {**end, "method": "PATCH", "body": {"paused": True}}

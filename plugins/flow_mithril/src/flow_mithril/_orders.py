@@ -18,6 +18,7 @@ NAME = re.compile(r"flow-[a-z0-9]{26}")
 BID, RESERVATION, CPU = "bid", "reservation", "cpu"
 _PATHS = {BID: "spot/bids", RESERVATION: "reservation", CPU: "cpu/instances"}
 _PREFIXES = {"bid_": BID, "res_": RESERVATION, "inst_": CPU}
+_ID = re.compile(r"(bid|res|inst)_[A-Za-z0-9]+")
 _ENDED = frozenset({"Terminated", "Canceled", "Ended", "STATUS_TERMINATED"})
 _BATCH = 50
 _FEW = 3
@@ -114,12 +115,13 @@ class Orders:
 
         A handful of calls for any number: one page of a hundred bids, one list of machines for fifty.
         """
-        found = dict(self._bids(project, [fid for fid in fids if kind_of(fid) == BID], since))
-        found.update(self._rows(RESERVATION, project, [fid for fid in fids if kind_of(fid) == RESERVATION], since))
+        ids = [fid for fid in fids if _ID.fullmatch(fid)]
+        found = dict(self._bids(project, [fid for fid in ids if kind_of(fid) == BID], since))
+        found.update(self._rows(RESERVATION, project, [fid for fid in ids if kind_of(fid) == RESERVATION], since))
         live = [order.fid for order in found.values() if not order.has_ended and order.status != "Open"]
         for fid, machines in self._machines(project, live).items():
             found[fid] = attrs.evolve(found[fid], machines=machines)
-        found.update(self._rows(CPU, project, [fid for fid in fids if kind_of(fid) == CPU], since))
+        found.update(self._rows(CPU, project, [fid for fid in ids if kind_of(fid) == CPU], since))
         return found
 
     def _bids(self, project: str, fids: Sequence[str], since: float) -> Iterator[tuple[str, Order]]:

@@ -54,12 +54,12 @@ _FACTS = ProviderFacts(
     restarts_by_itself=True,
     attended=True,
     returns_machines=True,
-    settle_seconds=120.0,
     max_nodes=256,
-    min_poll_seconds=2.0,
+    min_poll_seconds=1.0,
 )
 _ORDER_SECONDS = 3.0  # an order that was read so long ago is read again
 _QUICK_CANCEL = 8.0  # seconds that a cancel waits for the end
+_OTHERS = 50  # tasks that any status call also sees delivered
 _MONTH = 30 * 86400.0
 
 
@@ -97,7 +97,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
 
     @hookimpl
     def flow_provider_facts(self) -> ProviderFacts:
-        return _FACTS
+        return attrs.evolve(_FACTS, settle_seconds=self._settings.settle)
 
     @hookimpl
     def flow_auth_check(self) -> Identity:
@@ -283,7 +283,11 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
 
     @hookimpl
     def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:
-        found = {request: [TaskRef(order.fid) for order in self._find(request, since)] for request in request_ids}
+        found = {
+            request: [TaskRef(order.fid) for order in self._find(request, since)]
+            for request in request_ids
+            if NAME.fullmatch(request)
+        }
         for request, refs in found.items():
             if refs and not self._records.get(request).fid:
                 self._records.change(request, fid=refs[0].id)
@@ -306,13 +310,19 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
 
     @hookimpl
     def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
-        by_fid = {record.fid: record for record in self._records.all()} if len(refs) > 1 else {}
-        records = {ref: by_fid.get(ref.id) or self._records.of(ref.id) for ref in refs}
-        since = min((record.at for record in records.values() if record), default=time.time()) - 300
+        records = {ref: self._records.of(ref.id) for ref in refs}
+        others = [one for one in self._records.waiting() if one.fid and one.fid not in {ref.id for ref in refs}][
+            :_OTHERS
+        ]
+        mine = [record for record in (*records.values(), *others) if record]
+        since = min((record.at for record in mine), default=time.time()) - 300
         since = since if all(records.values()) else min(since, time.time() - _MONTH)
-        orders = self._orders.read(self._project, [ref.id for ref in refs], since)
+        orders = self._orders.read(self._project, [*(ref.id for ref in refs), *(one.fid for one in others)], since)
         for fid, order in orders.items():
             self._seen[fid] = (time.monotonic(), order)
+        for record in others:
+            if record.fid in orders:
+                self._reports.begin(record, orders[record.fid])
         known = [(ref, records[ref] or self._adopted(orders[ref.id])) for ref in refs if ref.id in orders]
         reports = all_at_once([self._reporting(record, orders[ref.id]) for ref, record in known])
         return {ref: report for (ref, _), report in zip(known, reports, strict=True) if isinstance(report, TaskReport)}

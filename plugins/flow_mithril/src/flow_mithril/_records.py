@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,15 @@ class Records:
             with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
                 json.dump(attrs.asdict(record), file)
             new.rename(folder / f"{request}.json")
+            self._name(record)
             return record
+
+    def _name(self, record: Record) -> None:
+        folder = self.root / "orders"
+        if record.fid and not (folder / record.fid).is_symlink():
+            make_folder(folder)
+            with suppress(FileExistsError):
+                (folder / record.fid).symlink_to(record.request)
 
     def all(self) -> Iterator[Record]:
         """Yield every record."""
@@ -101,8 +109,15 @@ class Records:
             yield self.get(path.stem)
 
     def of(self, fid: str) -> Record | None:
-        """Return the record whose own order has this id."""
-        return next((record for record in self.all() if record.fid == fid), None)
+        """Return the record whose order has this id; its file is linked under that name."""
+        try:
+            return self.get(os.readlink(self.root / "orders" / fid)) if fid.isascii() and "/" not in fid else None
+        except OSError:
+            return None
+
+    def waiting(self) -> list[Record]:
+        """Return the tasks that are staged here, oldest first."""
+        return sorted((self.get(folder.name) for folder in self.outbox.glob("flow-*")), key=lambda record: record.at)
 
     def is_waiting(self, request: str) -> bool:
         """Whether a task is staged here and its machine has not got all of it."""

@@ -88,8 +88,13 @@ class MithrilSettings:
         validator=_positive,
         metadata={"help": "The longest a machine may live, whatever its task does.", "unit": "duration"},
     )
-    machine_api_url: str | None = attrs.field(
-        default=None, metadata={"help": "Where machines find the API; default: where it is for us."}
+    settle: float = attrs.field(
+        default=120.0,
+        validator=_positive,
+        metadata={
+            "help": "How long after a submit of unknown outcome a bid may still turn up; the market turns every 2 minutes.",
+            "unit": "duration",
+        },
     )
     fetch_bytes: int = attrs.field(
         default=1 << 30,

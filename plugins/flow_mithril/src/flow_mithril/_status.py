@@ -31,6 +31,11 @@ class Reports:
         waits = not report.is_final and self._records.is_waiting(record.request)
         return attrs.evolve(report, needs_client=waits)
 
+    def begin(self, record: Record, order: Order) -> None:
+        """Have a task delivered whose machines are up, without waiting for it."""
+        if order.is_up and not record.delivered and not record.fault:
+            self._fleet.delivering(record, order, lambda: self._script(record, order), 0.0)
+
     def _of(self, record: Record, order: Order) -> TaskReport:
         kept = self._records.kept(record.request)
         if (kept / "final.json").is_file():
