@@ -48,6 +48,8 @@ class Share:
 class Plan:
     """What a machine is made of. ``memory`` and ``disk`` are in MiB; ``disk=None`` is as large as this host's."""
 
+    hostname: str | None = None
+    """Default: the name it has here."""
     keys: Sequence[str] = ()
     script: str | None = None
     script_path: str = "/var/lib/startup.sh"
@@ -214,7 +216,7 @@ class Machine:
             "lower": str(self._site.image),
             "folder": str(self.folder),
             "disk": None if plan.disk is None else str(self.folder / "disk.img"),
-            "hostname": self.name,
+            "hostname": plan.hostname or self.name,
             "address": self.address,
             "gateway": network.gateway,
             "publish": network.published,

@@ -33,6 +33,8 @@ class BootedMachines:
         self._machines: dict[str, Machine] = {}
         self._ready: set[str] = set()
         self._volumes: dict[str, Path] = {}
+        self._disks: dict[str, list[Path]] = {}
+        self._releases: dict[Path, Future[Any]] = {}
         self._lines: dict[str, ThreadPoolExecutor] = {}
         for port in publish:
             self.publish(port)
@@ -43,7 +45,7 @@ class BootedMachines:
     def launch(self, launch: Launch) -> None:
         plan = self._plan(launch)
         address = self._address(launch.fid)
-        self._later(launch.fid, lambda: self._boot(launch.fid, self.site.add(launch.name, plan, address)))
+        self._later(launch.fid, lambda: self._boot(launch.fid, self.site.add(launch.fid, plan, address)))
 
     def start(self, launch: Launch) -> None:
         plan = self._plan(launch)
@@ -57,7 +59,7 @@ class BootedMachines:
 
     def stop(self, fid: str) -> None:
         self._ready.discard(fid)
-        self._later(fid, lambda: self._machines[fid].stop())
+        self._release(fid, lambda: self._machines[fid].stop())
 
     def restart(self, fid: str) -> None:
         self._later(fid, lambda: self._machines[fid].restart())
@@ -65,7 +67,7 @@ class BootedMachines:
     def delete(self, fid: str) -> None:
         self._ready.discard(fid)
         self._addresses.pop(fid, None)
-        self._later(fid, lambda: self._machines.pop(fid).delete())
+        self._release(fid, lambda: self._machines.pop(fid).delete())
 
     def signal(self, fid: str, notice: str | None) -> None:
         self._later(fid, lambda: self._write(fid, notice))
@@ -110,9 +112,17 @@ class BootedMachines:
 
     def _boot(self, fid: str, machine: Machine) -> None:
         self._machines[fid] = machine
+        for disk in machine.plan.disks:
+            if disk.file in self._releases:
+                self._releases[disk.file].result()
         machine.start()
         machine.wait()
         self._ready.add(fid)
+
+    def _release(self, fid: str, deed: Callable[[], Any]) -> None:
+        """Do what frees a machine's disks; who boots with one of them next waits for it."""
+        done = self._later(fid, deed)
+        self._releases.update(dict.fromkeys(self._disks.get(fid, ()), done))
 
     def _write(self, fid: str, notice: str | None) -> None:
         machine = self._machines.get(fid)
@@ -128,7 +138,9 @@ class BootedMachines:
 
     def _plan(self, launch: Launch) -> Plan:
         block = [fid for fid, _, interface in launch.volumes if interface == "Block"]
+        self._disks[launch.fid] = [self._volume(fid, "Block") for fid in block]
         return Plan(
+            hostname=launch.name,
             keys=launch.keys,
             script=launch.script,
             script_path="/var/lib/foundry/startup_script.sh",

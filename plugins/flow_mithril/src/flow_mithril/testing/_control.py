@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -97,8 +98,11 @@ def control(world: World, method: str, name: str, said: Row) -> Any:
     """Do what ``/_control/NAME`` is for; refuse with 400 what is not understood."""
     if (method, name) not in CONTROLS:
         raise Refusal(404, f"no control {method} {name}; there are {', '.join(' '.join(each) for each in CONTROLS)}")
+    # What is done to a machine may take long, and it may ask the API meanwhile.
+    held = contextlib.nullcontext() if name == "machine" else world.lock
     try:
-        return CONTROLS[method, name](world, said)
+        with held:
+            return CONTROLS[method, name](world, said)
     except (KeyError, TypeError, ValueError, ArithmeticError, LookupError) as bad:
         raise Refusal(400, f"{name}: {type(bad).__name__}: {bad}") from bad
 

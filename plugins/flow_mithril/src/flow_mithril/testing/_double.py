@@ -79,9 +79,8 @@ class Double:
 
     def control(self, name: str, **said: Any) -> Any:
         """Do what ``POST /_control/NAME`` does."""
-        with self.world.lock:
-            answer = control(self.world, "POST", name, said)
-            self.settle()
+        answer = control(self.world, "POST", name, said)
+        self.settle()
         return answer
 
     @property
@@ -196,10 +195,9 @@ class _Request(BaseHTTPRequestHandler):
 
     def _control(self, name: str, query: dict[str, str], raw: bytes) -> None:
         try:
-            with self.server.double.world.lock:
-                said = {**query, **(json.loads(raw) if raw else {})}
-                answer = control(self.server.double.world, self.command, name, said)
-                self.server.double.settle()
+            said = {**query, **(json.loads(raw) if raw else {})}
+            answer = control(self.server.double.world, self.command, name, said)
+            self.server.double.settle()
             self._send(200, answer, {})
         except Refusal as no:
             self._send(no.status, {"detail": no.detail}, {})
