@@ -95,7 +95,7 @@ class Keeper:
         while self._child.poll() is None:
             if self._is_over() and not ended_at:
                 ended_at = time.time()
-                control.request_cancel(folder, _GRACE / 2)
+                control.request_cancel(folder)  # with its own grace
             if ended_at and time.time() > ended_at + _GRACE:
                 release.act(self._root, self._release(folder).get("end"))
                 self._stopping = True
