@@ -21,6 +21,7 @@ from .record import Doc, read_final, read_json, write_json
 _TICK = 0.5
 _LONGEST_PAUSE = 60.0  # seconds between two tries to give the machine back
 _DELIVERY_WAIT, _LIFETIME = 900.0, 7 * 86400.0
+_CANCELLED_HOLD = 60.0  # seconds for whoever cancelled a task to take its logs
 _GRACE = 60.0  # seconds for the last task to end in when the machine's time is over
 NO_CLIENT = "no client came to deliver the task within %g s"
 
@@ -128,6 +129,8 @@ class Keeper:
         kept = os.path.exists(folder + "/fetched") or os.path.exists(folder + "/stored")
         if kept:
             return (plan.get("end") or off) if since >= float(plan.get("keep_seconds") or 0.0) else None
+        if (read_final(folder) or {}).get("state") == "cancelled":
+            return (plan.get("end") or off) if since >= _CANCELLED_HOLD else None
         held = max(float(plan.get("hold_seconds") or 0.0), float(plan.get("keep_seconds") or 0.0))
         # Resumed after a pause, it is held again: somebody has come for what is on its disk.
         waited = min(since, time.monotonic() - self._began)

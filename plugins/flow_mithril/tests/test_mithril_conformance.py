@@ -16,7 +16,8 @@ class TestMithril(ProviderContract):
     settings: ClassVar[Mapping[str, object]] = {
         "settle": "3s",
         "self_release": "client",
-        "defaults": {"instance_type": "1xa100"},
+        "instance_type": "1xa100",
     }
     wrong_credentials: ClassVar[Mapping[str, str]] = {"MITHRIL_API_KEY": "fkey_wrong"}
+    known_limits: ClassVar[Mapping[str, str]] = {"V10": "the machine of a task that has ended is gone"}
     patience = 60.0

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
-
-import requests
-from requests.adapters import HTTPAdapter
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import (
     AuthError,
@@ -26,8 +25,11 @@ from flow_core.errors import (
 )
 from flow_core.secrets import Credential
 
+if TYPE_CHECKING:
+    import requests
+
 _CONNECT, _ANSWER = 5.0, 20.0  # seconds
-_TRIES, _FIRST, _LONGEST = 4, 0.5, 8.0
+_TRIES, _FIRST, _LONGEST = 2, 0.5, 8.0
 _SAFE = frozenset({"GET", "DELETE", "PATCH"})  # PATCH here sets whole values: twice is once
 _BILLING = ("billing", "payment", "stripe")
 _PAGE = 100
@@ -38,12 +40,24 @@ class Api:
 
     def __init__(self, url: str, key: Credential | None) -> None:
         self._url, self._key = url, key
-        self._session = requests.Session()
-        self._session.trust_env = False  # a .netrc must not answer for the key
-        self._session.mount("https://", HTTPAdapter(pool_maxsize=16))
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=16))
         self._lock = threading.Lock()
-        self.calls = 0
+
+    @property
+    def _session(self) -> requests.Session:
+        with self._lock:
+            return self._opened
+
+    @cached_property
+    def _opened(self) -> requests.Session:
+        with warnings.catch_warnings():  # what it imports sets filters of its own for the whole process
+            import requests
+            from requests.adapters import HTTPAdapter
+
+        session = requests.Session()
+        session.trust_env = False  # a .netrc must not answer for the key
+        session.mount("https://", HTTPAdapter(pool_maxsize=16))
+        session.mount("http://", HTTPAdapter(pool_maxsize=16))
+        return session
 
     def get(self, path: str, **query: object) -> Any:
         """Read; tried again while the other side is busy or broken."""
@@ -87,11 +101,14 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         """429 says that nothing was done, so anything may be sent again; other faults only what may be done twice."""
+        session = self._session
+        from requests import RequestException
+
         pause = _FIRST
         for left in reversed(range(_TRIES)):
             try:
-                answer = self._send(method, path, query, body, headers)
-            except requests.RequestException as error:
+                answer = self._send(session, method, path, query, body, headers)
+            except RequestException as error:
                 if left == 0 or method not in _SAFE:
                     raise TransientError(f"{self._url} does not answer ({_reason(error)})", "try again") from None
                 time.sleep(pause)
@@ -107,6 +124,7 @@ class Api:
 
     def _send(
         self,
+        session: requests.Session,
         method: str,
         path: str,
         query: Mapping[str, object] | None,
@@ -115,9 +133,7 @@ class Api:
     ) -> requests.Response:
         if self._key is None:
             raise AuthError("there is no API key", "run `flow login mithril` or set MITHRIL_API_KEY")
-        with self._lock:
-            self.calls += 1
-        return self._session.request(
+        return session.request(
             method,
             f"{self._url}/v2/{path}",
             params={name: str(value) for name, value in (query or {}).items() if value is not None},
@@ -183,8 +199,11 @@ def _retry_after(answer: requests.Response) -> float:
 
 
 def _reason(error: requests.RequestException) -> str:
-    if isinstance(error, requests.Timeout):
+    from requests import Timeout
+    from requests.exceptions import SSLError
+
+    if isinstance(error, Timeout):
         return "it took too long"
-    if isinstance(error, requests.exceptions.SSLError):
+    if isinstance(error, SSLError):
         return "its certificate is not trusted"
     return "the connection failed or was cut"

@@ -32,12 +32,19 @@ class World:
 
 def places(config: TaskConfig, settings: MithrilSettings, catalog: Catalog, volumes: Sequence[Volume]) -> list[Place]:
     """Return where this task could run, cheapest first: of its type, in its region, beside its volumes."""
-    found = catalog.matching(config.instance_type, config.resources, config.spot)
+    found = catalog.matching(wanted(config, settings), config.resources, config.spot)
     region = config.region or settings.region
     where = {volume.region for volume in _used(config, volumes)}
     fits = [place for place in found if region in (None, place.region) and (not where or where == {place.region})]
     # What has room now goes before what is cheaper and full.
     return sorted(fits, key=lambda place: place.capacity is not None and place.capacity < config.num_instances)
+
+
+def wanted(config: TaskConfig, settings: MithrilSettings) -> str | None:
+    """Return the type that is asked for: the task's, else the profile's where the task claims nothing itself."""
+    claims = config.resources
+    asked = claims.gpu or claims.gpu_count or claims.gpu_memory
+    return config.instance_type or (None if asked else settings.instance_type)
 
 
 def limit(config: TaskConfig, settings: MithrilSettings, place: Place) -> Decimal:
@@ -64,10 +71,10 @@ def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSetti
 
 
 def _kind(config: TaskConfig, settings: MithrilSettings, world: World) -> Iterator[Problem]:
-    found = world.catalog.matching(config.instance_type, config.resources, config.spot)
-    asked = config.instance_type or config.resources.gpu or "a machine without GPUs"
+    found = world.catalog.matching(wanted(config, settings), config.resources, config.spot)
+    asked = wanted(config, settings) or config.resources.gpu or "a machine without GPUs"
     if not found:
-        if config.spot and is_cpu(config.instance_type, config.resources):
+        if config.spot and is_cpu(wanted(config, settings), config.resources):
             yield Problem("spot", "NO_SPOT", "machines without GPUs are not sold as spot", "leave out --spot")
             return
         there = ", ".join(world.catalog.words()) or "nothing"
@@ -99,12 +106,12 @@ def _market(config: TaskConfig, settings: MithrilSettings, place: Place) -> Iter
             f"{place.kind.word} is sold as spot or by reservation",
             "reserve it: -o mithril.reservation_end=TIME",
         )
-    wanted = limit(config, settings, place)
-    if place.price is not None and wanted < place.price:
+    most = limit(config, settings, place)
+    if place.price is not None and most < place.price:
         yield Problem(
             "max_price_per_hour",
             "PRICE",
-            f"{place.kind.word} costs {place.price} USD per machine and hour now, the limit is {wanted}",
+            f"{place.kind.word} costs {place.price} USD per machine and hour now, the limit is {most}",
             f"bid {place.price} or more; the bid would wait",
         )
     if place.capacity is not None and place.capacity < config.num_instances:

@@ -58,7 +58,6 @@ _FACTS = ProviderFacts(
     min_poll_seconds=1.0,
 )
 _ORDER_SECONDS = 3.0  # an order that was read so long ago is read again
-_QUICK_CANCEL = 8.0  # seconds that a cancel waits for the end
 _OTHERS = 50  # tasks that any status call also sees delivered
 _MONTH = 30 * 86400.0
 
@@ -128,7 +127,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         shares = any(spec.create and spec.kind == "file" for spec in config.volumes)
         answers = all_at_once(
             [
-                lambda: self._catalog.matching(config.instance_type, config.resources, config.spot),
+                lambda: self._catalog.matching(_check.wanted(config, self._settings), config.resources, config.spot),
                 lambda: self._volumes.all(self._project) if wants_volumes else [],
                 lambda: self._api.get("quotas", project=self._project),
                 lambda: self._api.get("cpu/regions") if shares else [],
@@ -207,6 +206,8 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         self._records.change(
             request,
             task=submission.task_id,
+            name=str(submission.bundle.document["name"]),
+            config=submission.bundle.document.get("config") or {},
             kind=kind,
             project=self._project,
             nodes=config.num_instances,
@@ -304,8 +305,10 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         found = []
         for order in self._orders.ours(self._project, since):
             record = self._records.get(order.name)
-            task = record.task or order.name
-            found.append(TaskListing(TaskRef(order.fid), order.name, task, order.name, order.created_at))
+            listed = TaskListing(TaskRef(order.fid), order.name, record.task or order.name, record.name, record.at)
+            if not record.task:  # another machine's: it is known by its order alone
+                listed = attrs.evolve(listed, name=order.name, created_at=order.created_at)
+            found.append(attrs.evolve(listed, config=record.config))
         return found
 
     @hookimpl
@@ -345,18 +348,13 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         if not order.is_up or not record.delivered or order.status == "Paused":
             self._records.change(order.name, cancelled=True)
             return self._fleet.end(record, order)
-        report = self._reports.of(record, order)
-        if report.is_final:
-            return False
-        self._records.change(order.name, cancelled=True, fid=order.fid)
         try:
-            self._fleet.cancel(record.request, order, grace_seconds)
+            going = self._fleet.cancel(record.request, order, grace_seconds)
         except (TransientError, NotFoundError):
-            return self._fleet.end(record, order)  # it cannot be asked: its machine goes
-        until = time.monotonic() + _QUICK_CANCEL
-        while not self._reports.of(self._records.get(order.name), order).is_final and time.monotonic() < until:
-            time.sleep(0.3)
-        return True
+            going = self._fleet.end(record, order)  # it cannot be asked: its machine goes
+        if going:
+            self._records.change(order.name, cancelled=True, fid=order.fid)
+        return going
 
     def _read(self, ref: TaskRef, fresh: bool = True) -> Order:
         at, order = self._seen.get(ref.id, (0.0, None))
@@ -382,10 +380,18 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             kept = str(self._records.kept(record.request))
             return [NodeAccess(rank=rank, kind="folder", path=kept) for rank in range(record.nodes)]
         order = self._read(ref, fresh=False)
+        if order.has_ended and record is not None and not record.ran:
+            return self._nothing(record)
         if order.has_ended:
             raise UnavailableError("its machine is gone, and nothing of it was kept", "keep it with a result store")
         record = record or self._adopted(order)
         return self._fleet.access(record.request, order) if order.is_up and record.delivered else []
+
+    def _nothing(self, record: Record) -> list[NodeAccess]:
+        """A task that never began has an empty log, which is another thing than a lost one."""
+        empty = self._records.kept(record.request)
+        empty.mkdir(0o700, parents=True, exist_ok=True)
+        return [NodeAccess(rank=rank, kind="folder", path=str(empty)) for rank in range(record.nodes)]
 
     @hookimpl
     def flow_resource_list(self) -> Sequence[Resource]:
@@ -413,7 +419,10 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
     def flow_resource_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
         if id.startswith("apikey_"):
             return self._api.delete(f"api-keys/{id}")
-        order = self._read(TaskRef(id))
+        try:
+            order = self._read(TaskRef(id))
+        except NotFoundError:
+            return False
         return self._fleet.end(self._records.get(order.name), order)
 
     @hookimpl

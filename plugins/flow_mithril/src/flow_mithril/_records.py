@@ -51,7 +51,7 @@ class Record:
     volumes: list[dict[str, Any]] = attrs.field(factory=list)
     on: str = ""
     """The request whose kept machine this task was given to; empty: its own."""
-    report: dict[str, Any] = attrs.field(factory=dict)
+    config: dict[str, Any] = attrs.field(factory=dict)
 
 
 class Records:

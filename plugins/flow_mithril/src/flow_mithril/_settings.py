@@ -52,6 +52,10 @@ class MithrilSettings:
     region: str | None = attrs.field(
         default=None, metadata={"help": "Region of tasks that name none; default: any.", "env": "MITHRIL_REGION"}
     )
+    instance_type: str | None = attrs.field(
+        default=None,
+        metadata={"help": "Type of tasks that ask for none; default: the cheapest machine without GPUs."},
+    )
     ssh_key: Path | None = attrs.field(
         default=None,
         metadata={
