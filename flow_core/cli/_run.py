@@ -92,7 +92,7 @@ def run(request: Request) -> int:
             say(f"{plan.profile.name} does not retry by itself: retries happen while a flow command runs")
         if request.detach:
             _print_id(flow, task, request.as_json)
-            return 0
+            return _hand_over(task, interrupted, request.quiet)
         if not request.quiet:
             say(f"{quoted(task.row)} on {plan.profile.name}")
         printer = attached_printer(task, to_stderr=request.as_json, redact=request.redact)
@@ -169,6 +169,24 @@ def _submit(flow: Flow, plan: Plan, interrupts: Interrupts) -> tuple[Task, int |
             raise KeyboardInterrupt from signal_
         return task, signal_.number
     return task, None
+
+
+def _hand_over(task: Task, interrupted: int | None, quiet: bool) -> int:
+    """Stay, where the provider has no other way to the code and secrets than from here; an interrupt leaves at once."""
+    if interrupted is not None or not task.needs_hand_over:
+        return 0
+    go_on = f"flow status {task.id} delivers them later"
+    if not quiet:
+        say(f"staying until the machine of {quoted(task.row)} has its code and secrets (Ctrl-C leaves: {go_on})")
+    sys.stdout.flush()
+    try:
+        task.hand_over()
+    except Interrupted:
+        say(f"left; {quoted(task.row)} waits for its code and secrets: {go_on}")
+        return 0
+    if not quiet:
+        say(f"{quoted(task.row)} needs this command no more")
+    return 0
 
 
 def _print_id(flow: Flow, task: Task, as_json: bool) -> None:

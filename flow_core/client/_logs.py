@@ -21,6 +21,7 @@ STREAMS = ("stdout", "stderr")
 _AHEAD = 64  # chunks that a fast node may be ahead of the reader
 _CHECK_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
+_AGAIN_SECONDS = 2.0
 
 
 def node_groups(accesses: Collection[NodeAccess]) -> list[tuple[NodeAccess, list[int]]]:
@@ -68,11 +69,18 @@ def read_log(
     if not nodes and streams:
         nodes = stored_nodes(session, session.journal.task(task_id))
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
-    if len(nodes) == 1:
-        yield from nodes[0][0].read(cursor, follow, nodes[0][1], streams, over)
-    elif nodes:
-        yield from _merged(lambda done: [node.read(cursor, follow, held, streams, done) for node, held in nodes], over)
-    elif not streams:
+    while nodes:
+        try:
+            for chunk in _read_nodes(nodes, cursor, follow, streams, over):
+                cursor = cursor.after(chunk)
+                yield chunk
+            return
+        except TransientError:
+            if not follow or not provider.facts.returns_machines or closed():
+                raise
+            sleep(_AGAIN_SECONDS, closed)
+            nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+    if not streams:
         return
     elif "flow_logs_read" in provider.supports:
         yield from _resumed(provider, ref, cursor, follow, ranks, streams, over)
@@ -80,6 +88,18 @@ def read_log(
         raise LogsGoneError(
             f"the logs of {task_id} are gone with its machine", "keep them with `result_store` next time"
         )
+
+
+def _read_nodes(
+    nodes: list[tuple[Node, list[int]]],
+    cursor: LogCursor,
+    follow: bool,
+    streams: Collection[str],
+    over: Callable[[], bool],
+) -> Iterator[LogChunk]:
+    if len(nodes) == 1:
+        return nodes[0][0].read(cursor, follow, nodes[0][1], streams, over)
+    return _merged(lambda done: [node.read(cursor, follow, held, streams, done) for node, held in nodes], over)
 
 
 class _Over:
@@ -148,7 +168,7 @@ def _nodes_when_up(
     from flow_core.client._refresh import refresh
     from flow_core.waiting import Backoff
 
-    backoff = Backoff(provider.facts.min_poll_seconds, 30.0)
+    backoff, state = Backoff(provider.facts.min_poll_seconds, 30.0), ""
     while True:
         try:
             nodes = open_nodes(provider, ref, ranks)
@@ -157,8 +177,11 @@ def _nodes_when_up(
         if nodes or not follow or "flow_logs_read" in provider.supports or closed():
             return nodes
         refresh(session, [task_id])
-        if session.journal.task(task_id).state in FINAL_STATES:
+        before, state = state, session.journal.task(task_id).state
+        if state in FINAL_STATES:
             return []
+        if state == "running" and before != state:
+            continue  # it has begun just now: its nodes can be reached
         sleep(backoff.next(), closed)
 
 

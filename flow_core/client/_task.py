@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 from flow_core.client._keeping import carry
 from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
 from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
-from flow_core.errors import ConfigError, FlowError, NotFoundError, TaskFailed, TaskLostError, UnavailableError
+from flow_core.errors import (
+    ConfigError,
+    FlowError,
+    NotFoundError,
+    TaskFailed,
+    TaskLostError,
+    TransientError,
+    UnavailableError,
+)
 from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskConfig, TaskRef, parse_ref
 
 if TYPE_CHECKING:
@@ -143,6 +151,40 @@ class Task(Generic[R_co]):
         if check and self._row.state != "succeeded":
             raise TaskFailed(f"{self.id} {self._row.state}: {self._row.reason}", task_exit_code=self._row.exit_code)
         return exit_status(self._row)
+
+    @property
+    def needs_hand_over(self) -> bool:
+        """Whether the provider may still need this client for the task's files (see :meth:`hand_over`)."""
+        provider = self._session.provider(self._row.profile)
+        return provider.facts.attended and not self.is_final and self._needs_client(provider)
+
+    def hand_over(self, closed: Callable[[], bool] = lambda: False) -> bool:
+        """Stay until the provider needs this client no more: the task's machine has its files, or it has ended.
+
+        Polls while ``closed`` does not say that nobody waits any more; False when it said so. Any command that asks for
+        the task's status goes on where this left off.
+        """
+        from flow_core.waiting import Backoff
+
+        provider = self._session.provider(self._row.profile)
+        if not provider.facts.attended:
+            return True
+        backoff = Backoff(provider.facts.min_poll_seconds, 10.0)
+        while not self.refresh().is_final and self._needs_client(provider):
+            if closed():
+                return False
+            sleep(backoff.next(), closed)
+        return True
+
+    def _needs_client(self, provider: Provider) -> bool:
+        if self._row.ref is None:
+            return True
+        ref = parse_ref(self._row.ref)[2]
+        try:
+            report = provider.status([ref]).get(ref)
+        except TransientError:
+            return True
+        return report is not None and report.needs_client and not report.is_final
 
     def _is_near(self) -> bool:
         try:

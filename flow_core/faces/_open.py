@@ -92,20 +92,7 @@ def instantiate(plugin: Plugin, profile: Profile, credentials: Credentials) -> t
 
 
 def _own_profile(plugin: Plugin, environ: Mapping[str, str]) -> Profile:
-    """Return the profile of a plugin without a section in the settings: fields that name a variable take its value."""
-    import attrs
+    """Return the profile of a plugin without a section in the settings: its variables alone set it."""
+    from flow_core.settings import Profile
 
-    from flow_core.settings import Origin, Profile, Text
-
-    settings_class = getattr(plugin.load(), "Settings", None)
-    fields = attrs.fields(settings_class) if settings_class is not None and attrs.has(settings_class) else ()
-    variables = {field.alias: field.metadata["env"] for field in fields if field.metadata.get("env")}
-    plain = {field.alias for field in fields if not field.metadata.get("secret")}
-    given = {name: variable for name, variable in variables.items() if name in plain and environ.get(variable)}
-    return Profile(
-        plugin.name,
-        plugin.name,
-        values={name: Text(environ[variable]) for name, variable in given.items()},
-        origins={name: Origin("environment", name=variable) for name, variable in given.items()},
-        environ=environ,
-    )
+    return Profile(plugin.name, plugin.name, environ=environ)

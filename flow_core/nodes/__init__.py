@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from flow_core.nodes._deliver import NotReadyError, deliver, fetch, run
 from flow_core.nodes._machine import (
     Gpu,
     describe_machine,
@@ -24,11 +25,14 @@ __all__ = [
     "Gpu",
     "Node",
     "NodeUsage",
+    "NotReadyError",
     "cancel",
     "conclude",
+    "deliver",
     "describe_machine",
     "document",
     "enforced_limits",
+    "fetch",
     "find_gpus",
     "is_waiting",
     "listing",
@@ -40,6 +44,7 @@ __all__ = [
     "parse_report",
     "queue",
     "report",
+    "run",
     "serve",
     "size",
     "spawn",

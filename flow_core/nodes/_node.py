@@ -112,7 +112,7 @@ def open_node(access: NodeAccess, state: Path | None = None) -> Node:
     if access.kind == "ssh":
         from flow_core.nodes._ssh import SshNode
 
-        return SshNode(access, state or _own_state())
+        return SshNode(access, state or own_state())
     raise CapabilityError(
         f"rank {access.rank} has no way in (access kind {access.kind!r})", "use what its provider offers itself"
     )
@@ -125,10 +125,11 @@ def open_host(access: NodeAccess, state: Path | None = None) -> SshHost:
     """
     from flow_core.nodes._host import SshHost
 
-    return SshHost(access, state or _own_state())
+    return SshHost(access, state or own_state())
 
 
-def _own_state() -> Path:
+def own_state() -> Path:
+    """Return the folder that keeps this user's pinned host keys."""
     from flow_core.settings import paths
 
     return paths().state_dir / "ssh"

@@ -1,7 +1,8 @@
 """Shell texts that are run on a node: one line each, for any login shell, with arguments quoted for it.
 
 What a login script prints comes before :data:`BEGIN`. Exit codes: 93 the runner is not installed, 94 no Python, 95 a
-file came incomplete, 66 no such task folder.
+file came incomplete, 66 no such task folder, 92 the machine is still being set up, 91 that failed, 90 more bytes than
+were asked for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from flow_core.runner import record
 
 BEGIN = b"--flow--\n"
 NOT_INSTALLED, NO_PYTHON, INCOMPLETE, NO_FOLDER = 93, 94, 95, 66
+NOT_READY, SETUP_FAILED, TOO_LARGE = 92, 91, 90
 
 _MINORS = " ".join(f"python3.{minor}" for minor in range(14, 7, -1))
 _PYTHONS = f"python3 {_MINORS} /usr/libexec/platform-python python"
@@ -26,12 +28,12 @@ _INSTALL = _PLACE + (
     f'[ "$(wc -c <"$f.$$")" -eq "$2" ] || {{ rm -f "$f.$$"; exit {INCOMPLETE}; }}; '
     'mv -f "$f.$$" "$f" && echo "$q" >"$f.$$" && mv -f "$f.$$" "$f.python"'
 )
+_SAY = "echo --flow--; "
 # $1 hash, $2 folder, $3 where a queue puts it after the end; then what is wanted.
 _PYTHON = _PLACE + (
     f'[ -r "$f.python" ] && read -r p <"$f.python" && [ -x "$p" ] && [ -r "$f" ] || exit {NOT_INSTALLED}; '
     f'd=$2; [ -d "$d" ] || d=$3; [ -d "$d" ] || exit {NO_FOLDER}; shift 3; '
 )
-_SAY = "echo --flow--; "
 _RUN = 'c=$1; shift; exec "$p" -I -S "$f" "$c" "$d" "$@"'
 _CURSOR = (
     "import sys; sys.path.insert(0, sys.argv[1]); from runner import reader; "
@@ -40,6 +42,19 @@ _CURSOR = (
     "reader.since(folder, float(value))))"
 )
 _ASK = f'exec "$p" -I -S -c "{_CURSOR}" "$f" "$d" "$@"'
+# $1 the machine's folder, $2 the task; a tar on stdin. The folder is there when the machine has been set up.
+_DELIVER = (
+    f'umask 077; r=$1; n=$2; [ -f "$r/failed" ] && {{ cat "$r/failed" >&2; exit {SETUP_FAILED}; }}; '
+    f'[ -f "$r/ready" ] || exit {NOT_READY}; [ -d "$r/tasks/$n" ] && exit 0; rm -rf "$r/.in.$n."*; t=$r/.in.$n.$$; '
+    f'mkdir "$t" && tar -xf - -C "$t" && [ -f "$t/whole" ] || {{ rm -rf "$t"; exit {INCOMPLETE}; }}; '
+    'for f in "$t"/machine/*; do [ ! -e "$f" ] || mv -f "$f" "$r/" || exit 1; done; '
+    'mkdir -p "$r/tasks" && mv -T "$t/task" "$r/tasks/$n" && rm -rf "$t"'
+)
+# $1 folder, $2 most bytes. Code, secrets and what the task made of its folder stay there.
+_FETCH = (
+    f'cd "$1" || exit {NO_FOLDER}; [ "$(du -sb attempts | cut -f1)" -le "$2" ] || exit {TOO_LARGE}; {_SAY}'
+    "exec tar -cf - --exclude=./code --exclude=./work --exclude=./secrets --exclude=./files ."
+)
 _PUT = (
     'd=$1; [ -d "$d" ] || d=$2; case $3 in /*) t=$3;; *) t=$d/$3;; esac; n=$t.flow.$$; umask 077; mkdir -p "${t%/*}"; '
     f'cat >"$n" && {{ [ "$(wc -c <"$n")" -eq "$5" ] || {{ rm -f "$n"; exit {INCOMPLETE}; }}; }} && '
@@ -75,6 +90,16 @@ def marked(script: str, *words: str) -> str:
 def put(folder: str, target: str, mode: int, size: int) -> str:
     """The text that writes ``size`` bytes of stdin to ``target`` (relative: in the folder), by rename, only whole."""
     return _sh(_PUT, folder, _put_away(folder), target, f"{mode:o}", str(size))
+
+
+def deliver(root: str, task: str) -> str:
+    """The text that puts a tar from stdin in place, by rename: ``machine/*`` in ``root``, ``task`` below its tasks."""
+    return _sh(_DELIVER, root, task)
+
+
+def fetch(folder: str, most: int) -> str:
+    """The text that sends what a task left in its folder as a tar behind BEGIN, when its logs have no more bytes."""
+    return _sh(_FETCH, folder, str(most))
 
 
 def name(archive: bytes) -> str:

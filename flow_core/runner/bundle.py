@@ -1,5 +1,6 @@
 """What a task's ``bundle.json`` asks for."""
 
+import os
 import signal
 from typing import Any, Dict, List, NamedTuple, Optional
 
@@ -88,9 +89,11 @@ class Bundle(NamedTuple):
     mounts: List[Doc]
     ports: List[Doc]
     depends_on: List[Doc]
-    preempt_kind: str
     outputs: List[str]
     keep: Doc
+    preempt: Doc
+    max_preemptions: Optional[int]
+    peers: Doc
     exit_note: Optional[str]
     priority: int
     created_at: float
@@ -135,7 +138,9 @@ def _bundle(doc: Doc) -> Bundle:
         depends_on=list(doc.get("depends_on") or ()),
         outputs=[str(glob) for glob in doc.get("outputs") or ()],
         keep=doc.get("keep") or {},
-        preempt_kind=str((doc.get("preempt") or {}).get("kind", "")),
+        preempt=doc.get("preempt") or {},
+        max_preemptions=_optional(doc.get("max_preemptions"), int),
+        peers=doc.get("peers") or {},
         exit_note=doc.get("exit_note"),
         priority=int(doc.get("priority") or 0),
         created_at=float(doc.get("created_at") or 0.0),
@@ -207,7 +212,7 @@ def _image(doc: Optional[Doc]) -> Optional[Image]:
         engine=engine,
         program=str(doc.get("program") or engine),
         env={str(name): str(value) for name, value in (doc.get("env") or {}).items()},
-        user=str(doc.get("user") or ""),
+        user=str(doc.get("user") or "%d:%d" % (os.getuid(), os.getgid())),
         log_driver=str(doc.get("log_driver") or "none"),
         limits=bool(doc.get("limits")),
     )

@@ -148,6 +148,12 @@ def _fetch(args: List[str]) -> int:
     return fetch(args)
 
 
+def _keep(args: List[str]) -> int:
+    from .keeper import keep
+
+    return keep(args[0])
+
+
 def _spread(args: List[str]) -> int:
     from .spread import spread
 
@@ -175,6 +181,7 @@ def _join(args: List[str]) -> int:
 COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "serve": _serve,
     "run": _run,
+    "keep": _keep,
     "cancel": _cancel,
     "signal": _signal,
     "status": _status,
@@ -195,7 +202,7 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "join": _join,
 }
 
-USAGE = """usage: runner serve ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
+USAGE = """usage: runner serve ROOT | keep ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
        | status FOLDER | reports FOLDER ... | conclude FOLDER REPORT
        | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
        | get FOLDER PATH | read FOLDER ... | kept FOLDER [KIND PATH OFFSET] | upload FOLDER [detach]

@@ -24,6 +24,7 @@ class Plan(NamedTuple):
     ranks: int
     retries: int
     restart: str = "no"
+    max_preemptions: Optional[int] = None  # None: as many as come
 
 
 def plan(bundle: Optional[Doc], folder: str) -> Plan:
@@ -39,6 +40,7 @@ def plan(bundle: Optional[Doc], folder: str) -> Plan:
         ranks if isinstance(ranks, int) and ranks > 0 else 1,
         retries if isinstance(retries, int) else 0,
         str(doc.get("restart") or "no"),
+        doc.get("max_preemptions"),
     )
 
 
@@ -86,7 +88,9 @@ def _judge(found: Exit, number: Optional[int], inferred: bool) -> Tuple[str, str
         return ("running", well) if found.watcher is not None else ("pending", "")
     if found.verdict is not None and (found.verdict[0], found.code) != ("preempted", 0):
         state, reason = found.verdict
-        return ("cancelled" if state == "stopped" else state), reason
+        return _MEANT.get(state, state), reason
+    if found.notice and found.code != 0:
+        return "preempted", "the platform took the machine back; it ended with %s" % _ending(found, number)
     if found.code == 0:
         return "succeeded", "exit code 0"
     if found.ran_out is not None:
@@ -95,6 +99,13 @@ def _judge(found: Exit, number: Optional[int], inferred: bool) -> Tuple[str, str
         return "failed", "exit code %s" % found.code
     killed = "killed by signal %d (%s)" % (number, signal_name(number))
     return "failed", "exit code %d: %s" % (found.code, killed) if inferred and found.code else killed
+
+
+_MEANT = {"stopped": "cancelled", "taken": "preempted"}
+
+
+def _ending(found: Exit, number: Optional[int]) -> str:
+    return signal_name(number) if number is not None else "exit code %s" % found.code
 
 
 def _out_of_memory(code: Optional[int], number: Optional[int], limit: int) -> str:
@@ -123,7 +134,7 @@ def attempt(number: int, exits: Dict[int, Exit], ranks: int) -> Doc:
         "started_at": min(started) if started else None,
         "ended_at": max(ended) if over and ended else None,
         "nodes": nodes,
-        "preempt_notice_at": None,
+        "preempt_notice_at": min((e.notice_at for e in exits.values() if e.notice_at is not None), default=None),
         **({"signal_inferred": True} if over and chosen.get("signal_inferred") else {}),
     }
 
@@ -171,7 +182,10 @@ def restarts(done: List[Doc], policy: str) -> bool:
 
 def tries_again(done: List[Doc], intent: Plan) -> bool:
     """Whether the last of these attempts, which has ended, is followed by another one."""
-    if done[-1]["state"] == "preempted" or restarts(done, intent.restart):
+    if done[-1]["state"] == "preempted":
+        most = intent.max_preemptions
+        return most is None or sum(a["state"] == "preempted" for a in done) <= most
+    if restarts(done, intent.restart):
         return True
     failed: bool = done[-1]["state"] == "failed"
     return failed and sum(a["state"] == "failed" for a in done) <= intent.retries
@@ -224,7 +238,8 @@ def observe(folder: str) -> Doc:
     if bundle is None:
         os.stat(folder)
     intent = plan(bundle, folder)
-    done = [attempt(number, _look(folder, number, intent.ranks), intent.ranks) for number in attempts(folder)]
+    returns = machine_returns((bundle or {}).get("preempt") or {})
+    done = [attempt(number, _look(folder, number, intent.ranks, returns), intent.ranks) for number in attempts(folder)]
     return read_final(folder) or (task(intent, done) if done else _waiting(folder, intent))
 
 
@@ -235,25 +250,38 @@ def _waiting(folder: str, intent: Plan) -> Doc:
     return dict(found, reason=reason(folder) or found["reason"])
 
 
-def _look(folder: str, number: int, ranks: int) -> Dict[int, Exit]:
+def machine_returns(preempt: Doc) -> bool:
+    """Whether a machine that the platform takes back comes again with its disk, and the task begins anew on it."""
+    return preempt.get("kind") == "file"
+
+
+def _look(folder: str, number: int, ranks: int, returns: bool) -> Dict[int, Exit]:
     paths = {rank: attempt_dir(folder, number, rank) + "/exit" for rank in range(ranks)}
-    return {rank: _seen(read_exit(path), functools.partial(read_exit, path)) for rank, path in paths.items()}
+    return {rank: _seen(read_exit(path), functools.partial(read_exit, path), returns) for rank, path in paths.items()}
 
 
-def _seen(found: Exit, read: Callable[[], Exit]) -> Exit:
+def _seen(found: Exit, read: Callable[[], Exit], returns: bool) -> Exit:
     """The record as it stands, or with the evidence of this machine that nobody will complete it."""
     if gone(found) is None:
         return found
     time.sleep(_SETTLING)  # a second witness may be about to write what it saw
     found = read()
     why = gone(found)
+    if why == REBOOTED and returns:
+        return found._replace(verdict=("taken", TAKEN), gone=True, ended_at=time.time())
     verdict = found.verdict or ("lost", why or "")
     return found._replace(verdict=verdict, gone=True, ended_at=time.time()) if why else found
 
 
 REBOOTED = "the machine was restarted (another boot id)"
+TAKEN = "the platform took the machine and gave it back: %s" % REBOOTED
 ELSEWHERE = "it was started on %s, which left no record of its end"
 KILLED = "its watcher and its command were killed, and nobody was left to see the exit code"
+
+
+def rebooted_line(returns: bool) -> str:
+    """What the exit record says of a rank that ended with its machine; one whose machine ``returns`` begins again."""
+    return "r taken %s" % TAKEN if returns else "r lost %s" % REBOOTED
 
 
 def rebooted(found: Exit) -> bool:

@@ -24,12 +24,14 @@ class Rank:
         self.pidfd: Optional[int] = None  # of the command
         self.starting = False  # by another process, whose watcher has not spoken yet
         self.since = 0.0  # monotonic
+        self.returns = False  # whether its machine, taken back, comes again with its disk
         self.orphans_come_here = False  # whether this process has been parent and sub-reaper since the start
         self.end: Optional[Exit] = None
         self.over = False  # ended, and nothing of it is left
         self.group: Optional[Group] = None  # only of what claims memory or cores
         self.removal: Optional[Start] = None  # of its containers, where they may live on without what we started
         self.contained: Optional[Tuple[int, int]] = None  # a container's limit of memory, and kills for it until then
+        self.noticed = False  # whether it was told that the machine will be taken back
         self._unwritten = b""
 
     def ran_out(self, code: Optional[int]) -> Optional[int]:

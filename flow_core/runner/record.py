@@ -9,8 +9,10 @@ In a task's folder ``attempts/<attempt>/<rank>/{exit,stdout,stderr,system}``, ``
 ``w PID``                        the watcher lives
 ``t PID STARTTIME``              the command, with its start in clock ticks since boot
 ``h 0|1 EPOCH``                  a service: not well (yet), or well since; the last one counts
+``n EPOCH``                      the platform will take the machine back, said then; 0: it will not after all
 ``r STATE REASON``               why it is about to be ended, the first one counts; without effect behind an ``x``.
-                                 ``r lost`` is the end: nobody is left who could write the exit code
+                                 ``r lost`` and ``r taken`` (with its machine) are the end: nobody is left who could
+                                 write the exit code
 ``x CODE``                       the end; the first one counts
 ``p REASON``                     behind an ``x``: it ended because the platform took the machine back
 ``s SIGNAL``                     the signal that ended the command, from who called waitid
@@ -48,6 +50,8 @@ class Exit(NamedTuple):
     ran_out: Optional[int] = None
     ready: Optional[bool] = None  # None: no service, or nobody looks after it
     ready_at: Optional[float] = None  # when it was well first
+    notice: bool = False  # whether the machine was about to be taken back when it ended, or is now
+    notice_at: Optional[float] = None  # when that was said first
 
     @property
     def ended(self) -> bool:
@@ -86,7 +90,7 @@ def _task(found: Doc, words: List[str]) -> None:
 
 def _verdict(found: Doc, words: List[str]) -> None:
     if "code" not in found and len(words) > 2:
-        found["gone"] = found.get("gone", False) or words[1] == "lost"
+        found["gone"] = found.get("gone", False) or words[1] in ("lost", "taken")
         found.setdefault("verdict", (words[1], " ".join(words[2:])))
 
 
@@ -112,6 +116,13 @@ def _health(found: Doc, words: List[str]) -> None:
         found.setdefault("ready_at", float(words[2]))
 
 
+def _notice(found: Doc, words: List[str]) -> None:
+    if "code" not in found:
+        found["notice"] = float(words[1]) > 0
+        if found["notice"]:
+            found.setdefault("notice_at", float(words[1]))
+
+
 def _ended(found: Doc, words: List[str]) -> None:
     found.setdefault("ended_at", float(words[1]))
 
@@ -122,6 +133,7 @@ _LINES = {
     "w": (2, _watcher),
     "t": (3, _task),
     "h": (3, _health),
+    "n": (2, _notice),
     "r": (0, _verdict),
     "x": (2, _code),
     "p": (0, _taken_back),

@@ -5,9 +5,10 @@ import signal
 import time
 from typing import List, Optional
 
-from . import bundle as bundles, control
+from . import bundle as bundles, control, outcome
 from .bundle import Bundle, BundleError
 from .node import Node
+from .peers import Peers
 from .pending import is_pending
 from .rank import Rank
 from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
@@ -29,6 +30,7 @@ class Run:
         self._asked: Optional[int] = None
         self._to_pass_on: List[int] = []
         self._node = Node(lambda task, rank, what: None)
+        self._peers = Peers(folder, bundle, ranks) if bundle.peers else None
         self._task = Task(self._node, folder, bundle, ranks, None, self._final)
         self._task.is_doubtful = self._is_doubtful
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -49,17 +51,27 @@ class Run:
         else:
             close_earlier(self._folder, self._ranks)
             self._task.resume()
+        if self._peers is not None:
+            self._peers.start()
         while not self._over and not self._done_here():
             self._node.loop.turn(time.monotonic() + _TICK)
             self._obey()
+            self._look_for_notice()
+            if self._peers is not None:
+                self._peers.look()
             self._task.look()
         _upload(self._folder)
         return exit_code(self._folder, self._ranks)
 
+    def _look_for_notice(self) -> None:
+        """A file of the platform's says, while it is there, that the machine will be taken back."""
+        if self._bundle.preempt.get("kind") == "file":
+            self._task.warn(os.path.exists(str(self._bundle.preempt["path"])))
+
     def _is_doubtful(self, rank: Rank) -> bool:
         """Whether a command that was ended by a signal may have been ended by the platform, which tells us next."""
         end = rank.end
-        if end is None or end.code != 128 + signal.SIGTERM or end.verdict or self._bundle.preempt_kind != "signal":
+        if end is None or end.code != 128 + signal.SIGTERM or end.verdict or not self._is_told_by_signal():
             return False
         return not self._task.leaving and time.time() - (end.ended_at or 0.0) < _DOUBT
 
@@ -74,17 +86,21 @@ class Run:
             self._leave(asked)
 
     def _leave(self, number: int) -> None:
-        if self._bundle.preempt_kind == "signal":
+        if self._is_told_by_signal():
             self._task.take_back(TAKEN_BACK)
         else:
             self._task.stop("cancelled", "stopped by %s from the platform" % signal.Signals(number).name)
+
+    def _is_told_by_signal(self) -> bool:
+        return self._bundle.preempt.get("kind") in ("signal", "file")
 
     def _done_here(self) -> bool:
         """Whether our ranks are over and no failure elsewhere can make them start again."""
         ranks: List[Rank] = list(self._task.ranks.values())
         if self._task.leaving:
             return all(rank.over for rank in ranks)
-        again = self._bundle.retry.retries or self._bundle.restart != "no"
+        returns = outcome.machine_returns(self._bundle.preempt)
+        again = self._bundle.retry.retries or self._bundle.restart != "no" or returns or self._peers is not None
         return not again and bool(ranks) and all(rank.over for rank in ranks)
 
 
@@ -125,6 +141,9 @@ def _upload(folder: str) -> None:
 
 
 def _own_rank(bundle: Bundle) -> int:
+    here = bundle.rank.get("here")
+    if here is not None:
+        return int(here)
     names = bundle.rank.get("names") or ()
     for name in names:
         if os.environ.get(str(name), "").isdigit():
@@ -135,7 +154,6 @@ def _own_rank(bundle: Bundle) -> int:
 
 
 def _refuse(folder: str, reason: str) -> int:
-    from . import outcome
     from .record import read_json
 
     os.write(2, b"flow: %s\n" % reason.encode())

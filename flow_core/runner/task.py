@@ -46,7 +46,12 @@ class Task:
         self.is_doubtful: Callable[[Rank], bool] = lambda rank: False  # whether more may be heard of why it ended
         self._node, self._numbers, self._gpus, self._on_final = node, numbers, gpus, on_final
         self._plan = outcome.Plan(
-            bundle.task_id, bundle.request_id, bundle.num_instances, bundle.retry.retries, bundle.restart
+            bundle.task_id,
+            bundle.request_id,
+            bundle.num_instances,
+            bundle.retry.retries,
+            bundle.restart,
+            bundle.max_preemptions,
         )
         self._resting_until = 0.0
         self._beginning = False
@@ -67,6 +72,8 @@ class Task:
         starts.note(self.folder, number)
         self.attempt = number
         self.ranks = {rank: Rank(self.folder, number, rank) for rank in self._numbers}
+        for rank in self.ranks.values():
+            rank.returns = outcome.machine_returns(self.bundle.preempt)
         if containers.outlives(self.bundle.image):
             for rank in self.ranks.values():
                 rank.removal = containers.removal(self.bundle, number, rank.number)
@@ -200,6 +207,15 @@ class Task:
         if end is not None and end.code and end.verdict is None and time.time() - (end.ended_at or 0.0) < _RECENT:
             rank.append("p %s\ne %.6f" % (self.leaving, end.ended_at or time.time()))
             rank.end = rank.record()
+
+    def warn(self, notice: bool) -> None:
+        """The platform will take the machine back: tell the command. Without ``notice``: it will not, after all."""
+        for rank in self.ranks.values():
+            if rank.live and rank.noticed != notice:
+                rank.noticed = notice
+                rank.append("n %.6f" % (time.time() if notice else 0.0))
+                if notice:
+                    self._node.ending.send(rank, self.bundle.limits.preempt_signal)
 
     def stop_before_start(self) -> None:
         """End a task that was cancelled before any attempt began."""

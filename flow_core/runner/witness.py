@@ -60,7 +60,8 @@ class Witness:
         if found.ended:
             self._ended(rank, found)
         elif outcome.rebooted(found):
-            self._lost(rank, outcome.REBOOTED)
+            rank.append(outcome.rebooted_line(rank.returns))
+            self._settle(rank)
         elif rank.watcher and began is not None and began.host != process.host():
             self._follow_elsewhere(rank, began.host)
         elif watched:

@@ -27,6 +27,7 @@ def build(cls: type[T], profile: Profile, credentials: Credentials | None = None
     """Return the attrs class ``cls`` filled from the settings of ``profile``.
 
     A field's metadata: ``help``; ``unit`` (``duration``: seconds, ``size``: bytes) lets a number be 90s or 16GiB;
+    ``env`` names the variable that gives it where no file does;
     ``secret`` makes it a :class:`~flow_core.secrets.Credential`, looked for in the variable ``env`` and wherever
     ``credentials`` (default: this user's) looks; ``project`` lets a project file set it although ``cls`` has secrets,
     which it otherwise may not: they could be sent to where it says.
@@ -40,9 +41,18 @@ def build(cls: type[T], profile: Profile, credentials: Credentials | None = None
         explicit = None if value is attrs.NOTHING else _explicit(profile.origin(path), value)
         return Credential(CredentialSource(request, field.metadata.get("env"), explicit), chain)
 
-    reader = Reader(profile.origin, f"profiles.{profile.name}.", secret)
+    given = _from_variables(cls, profile)
+    reader = Reader(lambda path: given.get(path, profile.origin(path)), f"profiles.{profile.name}.", secret)
     reader.refuse_project_settings(cls, profile.values)
-    return reader.finish(cls, profile.values)
+    return reader.finish(cls, {**{name: Text(profile.environ[o.name]) for name, o in given.items()}, **profile.values})
+
+
+def _from_variables(cls: type, profile: Profile) -> dict[str, Origin]:
+    """Return the variable that gives each plain setting which the profile leaves out."""
+    named = {name: field.metadata["env"] for name, field in settable(cls).items() if field.metadata.get("env")}
+    plain = {name for name, field in settable(cls).items() if not field.metadata.get("secret")}
+    wanted = {name: variable for name, variable in named.items() if name in plain and name not in profile.values}
+    return {name: Origin("environment", name=v) for name, v in wanted.items() if profile.environ.get(v)}
 
 
 def options(cls: type[T], mapping: Mapping[str, Any], path: str = "") -> T:

@@ -20,7 +20,9 @@ class ProviderFacts:
     ``images``, ``multi_node``, ``services`` (health checks and restarts): it can. ``log_bytes``: ``exact``, or ``lines`` where only a
     platform's own log exists. ``restarts_by_itself``: retries need no client. ``settle_seconds``: how long after a
     submit of unknown outcome a task may still turn up. ``prompt``: its hooks never wait for a network, so core calls
-    them in the caller's own thread. ``min_poll_seconds``: shortest time between two status calls.
+    them in the caller's own thread. ``attended``: a task may need its client until its machine has its files
+    (``TaskReport.needs_client``). ``returns_machines``: a machine that is taken away comes again, and its task goes on:
+    a reader waits for it. ``min_poll_seconds``: shortest time between two status calls.
     """
 
     shares_client_files: bool = False
@@ -38,6 +40,8 @@ class ProviderFacts:
     max_nodes: int | None = None
     min_poll_seconds: float = 1.0
     prompt: bool = False
+    attended: bool = False
+    returns_machines: bool = False
 
 
 @attrs.frozen

@@ -77,6 +77,7 @@ class TaskReport:
 
     ``reason`` is one line a person can act on; ``source`` is ``node``, ``provider`` or ``store``: where they differ, the
     node is believed first. ``expected_start`` is UTC seconds, ``price_per_hour`` USD for all nodes.
+    ``needs_client``: it goes on when a client has delivered its files, which happens while one asks for its status.
     """
 
     state: str
@@ -87,6 +88,7 @@ class TaskReport:
     expected_start: float | None = None
     price_per_hour: Decimal | None = None
     machine_held: bool = False
+    needs_client: bool = False
 
     @property
     def is_final(self) -> bool:

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from flow_core.errors import CapabilityError, NotFoundError, PluginError, ProviderError, StateError
-from flow_core.faces import ResultStore, _open
+from flow_core.faces import ResultStore
 from flow_core.hookspecs import SPECS, ResultHooks, hookimpl
 from flow_core.plugins._scope import Scope
 from flow_core.types import ResultInfo
@@ -167,14 +167,12 @@ def test_only_fields_that_name_a_variable_are_read_from_the_environment() -> Non
         token: str = attrs.field(default="", metadata={"help": "Token.", "env": "ACME_TOKEN", "secret": True})
         other: str = ""
 
-    class Plugin:
-        name = "acme"
-
-        def load(self) -> object:
-            return type("Loaded", (), {"Settings": Settings})
+    from flow_core.settings import Origin, Profile, build
 
     environ = {"ACME_SECONDS": "2.5", "ACME_TOKEN": "hidden", "OTHER": "x"}
-    profile = _open._own_profile(Plugin(), environ)  # type: ignore[arg-type]
+    written = Profile("p", "acme", {"seconds": 3}, origins={"seconds": Origin("user")}, environ=environ)
+    built = build(Settings, Profile("p", "acme", environ=environ))
 
-    assert dict(profile.values) == {"seconds": "2.5"}
-    assert str(profile.origin("seconds")) == "environment ACME_SECONDS"
+    assert (built.seconds, built.other) == (2.5, "")
+    assert "hidden" not in repr(built)
+    assert build(Settings, written).seconds == 3

@@ -1,0 +1,266 @@
+"""The machines of orders: reaching them, giving them their tasks, taking the ends, letting them go."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from flow_core import NodeAccess, TaskReport, nodes
+from flow_core.errors import (
+    CapabilityError,
+    FlowError,
+    NotFoundError,
+    StateError,
+    TransientError,
+    UnavailableError,
+)
+from flow_mithril._api import Api
+from flow_mithril._keys import SshKey
+from flow_mithril._orders import CPU, Order, Orders
+from flow_mithril._records import Record, Records
+from flow_mithril._script import NOTICE, ROOT
+from flow_mithril._settings import MithrilSettings
+
+KEY_FILE = "release.key"
+_PORTS = 20_000, 10_000  # first, count: where the nodes of a task talk to each other
+_LOOK, _LOOKS = 0.3, 30  # seconds between two looks whether a machine is set up, and how many
+_SPARE = 86_400.0  # seconds that a minted key outlives its machine
+
+
+class Fleet:
+    """What is done with machines; the API is asked for nothing but minted keys and the end of orders."""
+
+    def __init__(self, settings: MithrilSettings, api: Api, records: Records, key: SshKey) -> None:
+        self._settings, self._api, self._records, self._key = settings, api, records, key
+        self._orders = Orders(api)
+        self._deliveries: dict[str, threading.Thread] = {}
+        self._troubles: dict[str, FlowError] = {}
+        self._lock = threading.Lock()
+
+    def access(self, request: str, order: Order) -> list[NodeAccess]:
+        """Return the way to each machine of an order, by rank."""
+        return [
+            NodeAccess(
+                rank=rank,
+                kind="ssh",
+                path=f"{ROOT}/tasks/{request}",
+                host=machine.host,
+                port=machine.port,
+                user=self._settings.user,
+                identity_file=str(self._key.private),
+                trust="first-use",
+            )
+            for rank, machine in enumerate(order.machines[: order.quantity])
+        ]
+
+    def delivering(self, record: Record, order: Order, script: Callable[[], str], patience: float) -> FlowError | None:
+        """Go on delivering a staged task, at most ``patience`` seconds here; None when its machines have it.
+
+        What does not get done goes on in a thread; the error says why it is not done.
+        """
+        with self._lock:
+            thread = self._deliveries.get(record.request)
+            if thread is None or not thread.is_alive():
+                thread = threading.Thread(
+                    target=self._try_delivery, args=(record, order, script), name="flow: delivery", daemon=True
+                )
+                self._deliveries[record.request] = thread
+                thread.start()
+        thread.join(patience)
+        if self._records.get(record.request).delivered:
+            return None
+        return self._troubles.get(record.request) or TransientError("code and secrets are on their way")
+
+    def _try_delivery(self, record: Record, order: Order, script: Callable[[], str]) -> None:
+        try:
+            with self._records.alone(f"deliver-{record.request}", wait=False):
+                for _ in range(_LOOKS):
+                    try:
+                        if not self._records.get(record.request).delivered:
+                            self._deliver(record, order, script)
+                        return
+                    except TransientError as error:
+                        self._troubles[record.request] = error
+                        time.sleep(_LOOK)
+        except BlockingIOError:
+            self._troubles[record.request] = TransientError("another flow command delivers code and secrets")
+        except FlowError as error:
+            self._troubles[record.request] = error
+
+    def _deliver(self, record: Record, order: Order, script: Callable[[], str]) -> None:
+        staged = self._records.outbox / record.request
+        document = json.loads((staged / "bundle.json").read_bytes())
+        accesses = self.access(record.request, order)
+        self._reach(accesses[0], order, script)
+        files = self._files(record)
+        common = {**self._common(record, order), "limits": _without_claims(document["limits"])}
+        with ThreadPoolExecutor(8) as pool:
+            jobs = [
+                pool.submit(nodes.deliver, access, staged, {**document, **common, "rank": {"here": access.rank}}, files)
+                for access in accesses
+            ]
+        for job in jobs:
+            job.result()
+        self._records.change(record.request, delivered=True)
+        self._records.drop_staged(record.request)
+
+    def _reach(self, access: NodeAccess, order: Order, script: Callable[[], str]) -> None:
+        """See that the machine is set up: before a key is minted, and where no startup script could do it."""
+        code, said = nodes.run(access, f"cat {ROOT}/failed 2>/dev/null && exit 9; test -f {ROOT}/ready")
+        if code == 9:
+            raise UnavailableError(f"the machine could not be set up: {said.strip()}", "see its startup log")
+        if code and order.kind == CPU:
+            code, said = nodes.run(access, "sudo -n /bin/bash -s", script().encode(), 300.0)
+            if code:
+                raise StateError(f"the machine cannot be set up: {said.strip()[-300:]}", "use an image with sudo")
+        elif code:
+            raise nodes.NotReadyError("the startup script runs", "wait")
+
+    def _common(self, record: Record, order: Order) -> dict[str, object]:
+        """What all nodes of a task are told beside what the user asked for."""
+        private = [machine.private or machine.host or "" for machine in order.machines[: order.quantity]]
+        found: dict[str, object] = {
+            "master": {"address": private[0] if order.quantity > 1 else "127.0.0.1"},
+            "node_ips": private,
+            "preempt": {"kind": "file", "path": NOTICE},
+            "release": self._release(record, order),
+        }
+        if order.quantity > 1:
+            first, count = _PORTS
+            port = first + int(sha256(record.request.encode()).hexdigest(), 16) % count
+            found["peers"] = {"address": private[0], "port": port, "token": secrets.token_hex(16)}
+        return found
+
+    def _release(self, record: Record, order: Order) -> dict[str, object]:
+        plan: dict[str, object] = {"hold_seconds": self._settings.hold, "keep_seconds": record.keep}
+        if self._settings.self_release == "off":
+            return {**plan, "end": {"kind": "none"}}
+        if self._settings.self_release != "key":
+            return {**plan, "end": {"kind": "poweroff"}}
+        url = f"{self._settings.api_url}/v2"
+        path = f"{url}/cpu/instances/{order.fid}" if order.kind == CPU else f"{url}/spot/bids/{order.fid}"
+        end = {"kind": "http", "method": "DELETE", "url": path, "credential": KEY_FILE}
+        pause = None if order.kind == CPU else {**end, "method": "PATCH", "body": {"paused": True}}
+        return {**plan, "end": end, "pause": pause}
+
+    def _files(self, record: Record) -> Mapping[str, bytes]:
+        """Return what the machine needs beside the task: a key of its own, where it is to end by itself."""
+        if self._settings.self_release != "key":
+            return {}
+        self.revoke(self._records.get(record.request))
+        self._records.change(record.request, minting=True)
+        ends = datetime.now(timezone.utc) + timedelta(seconds=min(self._settings.max_lifetime + _SPARE, 364 * _SPARE))
+        made = self._api.post("api-keys", {"name": key_name(record.request), "expires_at": ends.isoformat()})
+        self._records.change(record.request, key=made["fid"])
+        return {KEY_FILE: str(made["secret"]).encode()}
+
+    def revoke(self, record: Record) -> None:
+        """Revoke the key that was minted for a machine; by its name where a killed client did not learn its id."""
+        if not record.minting:
+            return
+        fids = [record.key] if record.key else self._minted(record.request)
+        for fid in fids:
+            self._api.delete(f"api-keys/{fid}")
+        self._records.change(record.request, key="", minting=False)
+
+    def _minted(self, request: str) -> list[str]:
+        rows = self._api.get("api-keys")
+        return [row["fid"] for row in rows if row["name"] == key_name(request) and not row.get("deactivated_at")]
+
+    def report(self, request: str, order: Order) -> TaskReport | None:
+        """Return what a task's own folder says; None when its machine has none. Raises TransientError."""
+        node = nodes.open_node(self.access(request, order)[0])
+        try:
+            return node.report()
+        finally:
+            node.close()
+
+    def cancel(self, request: str, order: Order, grace: float) -> bool:
+        """Ask a task to end; False when it had."""
+        return nodes.open_node(self.access(request, order)[0]).cancel(grace)
+
+    def take(self, record: Record, order: Order) -> TaskReport:
+        """Fetch what an ended task left and let its machine go; returns its end.
+
+        Raises TransientError when that is not done yet; the machine then holds it on.
+        """
+        try:
+            with self._records.alone(f"take-{record.request}", wait=False):
+                kept = self._records.kept(record.request)
+                held = "" if (kept / "final.json").is_file() else self._fetch(record, order, kept)
+                report = nodes.report(kept) if not held else self.report(record.request, order)
+                if report is None:
+                    raise TransientError("the machine no longer has the task's folder")
+                if held:
+                    return _held(report, held)
+                return self._let_go(record, order, report)
+        except BlockingIOError:
+            raise TransientError("another flow command fetches its logs") from None
+
+    def _fetch(self, record: Record, order: Order, kept: Path) -> str:
+        """Fetch from all machines, rank 0 last, whose ``final.json`` says that all is here; why not, else ''."""
+        kept.mkdir(0o700, parents=True, exist_ok=True)
+        try:
+            for access in reversed(self.access(record.request, order)):
+                nodes.fetch(access, kept, self._settings.fetch_bytes)
+                if access.rank:
+                    (kept / "final.json").unlink(missing_ok=True)
+        except CapabilityError as error:
+            return error.message
+        return ""
+
+    def _let_go(self, record: Record, order: Order, report: TaskReport) -> TaskReport:
+        if record.keep > 0 and not record.cancelled and report.state == "succeeded":
+            for access in self.access(record.request, order):
+                nodes.run(access, f"touch {ROOT}/tasks/{record.request}/fetched")
+            return _held(report, "")
+        self.end(record, order)
+        return report
+
+    def end(self, record: Record, order: Order) -> bool:
+        """End an order, its machines and its key; False when it had ended."""
+        ended = self._orders.end(order.fid)
+        self._records.drop_staged(record.request)
+        with suppress(FlowError):  # the key is no longer of use to anybody; the sweep finds it
+            self.revoke(self._records.get(record.request))
+        return ended
+
+
+def key_name(request: str) -> str:
+    """Return the name of the key that is minted for a request's machine (under 60 characters)."""
+    return f"{request}-release"
+
+
+def _held(report: TaskReport, why: str) -> TaskReport:
+    import attrs
+
+    reason = f"{report.reason}; {why}: the machine is held" if why else report.reason
+    return attrs.evolve(report, machine_held=True, reason=reason)
+
+
+def _without_claims(limits: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task claims of cores and memory has chosen its machine, which is all its own."""
+    return {**limits, "cpus": None, "memory": None}
+
+
+def all_at_once(calls: Sequence[Callable[[], object]]) -> list[object]:
+    """Return what the calls return, made side by side."""
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(lambda call: call(), calls))
+
+
+def waited(since: float, seconds: float) -> bool:
+    """Whether so many seconds have passed since ``since`` (UTC seconds)."""
+    return time.time() - since > seconds
+
+
+__all__ = ["KEY_FILE", "Fleet", "NotFoundError", "all_at_once", "key_name", "waited"]

@@ -1,0 +1,147 @@
+"""What this client knows of the tasks it sent: which order is whose, what is still to be delivered, what was fetched.
+
+One folder, ``mithril`` in Flow's state folder: ``tasks/<request>.json``, ``outbox/<request>/`` (a task staged until its
+machine has it), ``kept/<request>/`` (what was fetched from a machine before that went).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from flow_core.settings import make_folder, paths
+
+_ABANDONED = 7200.0  # seconds
+
+
+@attrs.frozen
+class Record:
+    """One request; ``fid`` is empty until the order is known to be placed. Times are UTC seconds.
+
+    ``key`` is the id of the key that was minted for its machine, ``minting`` whether one may have been.
+    """
+
+    request: str
+    task: str = ""
+    kind: str = "bid"
+    fid: str = ""
+    project: str = ""
+    nodes: int = 1
+    price: str = ""
+    at: float = attrs.field(factory=time.time)
+    delivered: bool = False
+    ran: bool = False
+    attempt: int = 0
+    up_at: float = 0.0
+    cancelled: bool = False
+    keep: float = 0.0
+    key: str = ""
+    minting: bool = False
+    fault: str = ""
+    name: str = ""
+    volumes: list[dict[str, Any]] = attrs.field(factory=list)
+    on: str = ""
+    """The request whose kept machine this task was given to; empty: its own."""
+    config: dict[str, Any] = attrs.field(factory=dict)
+
+
+class Records:
+    """The folder; every change of a record is one rename."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self._given = root
+
+    @property
+    def root(self) -> Path:
+        """The folder (0700)."""
+        return self._given or paths().state_dir / "mithril"
+
+    @property
+    def outbox(self) -> Path:
+        """Where tasks are staged until they are delivered."""
+        return self.root / "outbox"
+
+    def kept(self, request: str) -> Path:
+        """Where what was fetched of a task lies."""
+        return self.root / "kept" / request
+
+    def get(self, request: str) -> Record:
+        """Return what is known of a request; an empty record when nothing is."""
+        try:
+            known = json.loads((self.root / "tasks" / f"{request}.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return Record(request)
+        names = {field.name for field in attrs.fields(Record)}
+        return Record(**{name: value for name, value in known.items() if name in names})
+
+    def change(self, request: str, **changes: Any) -> Record:
+        """Change what is known of a request, alone among all processes of this user."""
+        with self.alone(f"record-{request}"):
+            record = attrs.evolve(self.get(request), **changes)
+            folder = self.root / "tasks"
+            make_folder(folder)
+            new = folder / f".{request}.{os.getpid()}"
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w") as file:
+                json.dump(attrs.asdict(record), file)
+            new.rename(folder / f"{request}.json")
+            self._name(record)
+            return record
+
+    def _name(self, record: Record) -> None:
+        folder = self.root / "orders"
+        if record.fid and not (folder / record.fid).is_symlink():
+            make_folder(folder)
+            with suppress(FileExistsError):
+                (folder / record.fid).symlink_to(record.request)
+
+    def all(self) -> Iterator[Record]:
+        """Yield every record."""
+        for path in sorted((self.root / "tasks").glob("flow-*.json")):
+            yield self.get(path.stem)
+
+    def of(self, fid: str) -> Record | None:
+        """Return the record whose order has this id; its file is linked under that name."""
+        try:
+            return self.get(os.readlink(self.root / "orders" / fid)) if fid.isascii() and "/" not in fid else None
+        except OSError:
+            return None
+
+    def waiting(self) -> list[Record]:
+        """Return the tasks that are staged here, oldest first."""
+        return sorted((self.get(folder.name) for folder in self.outbox.glob("flow-*")), key=lambda record: record.at)
+
+    def is_waiting(self, request: str) -> bool:
+        """Whether a task is staged here and its machine has not got all of it."""
+        return (self.outbox / request / "bundle.json").is_file()
+
+    def drop_staged(self, request: str) -> None:
+        """Remove a staged task with its code and secrets."""
+        shutil.rmtree(self.outbox / request, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what was staged for requests that were never placed."""
+        for folder in self.outbox.glob("flow-*"):
+            record = self.get(folder.name)
+            if not record.fid and time.time() - max(record.at, folder.stat().st_mtime) > _ABANDONED:
+                self.drop_staged(folder.name)
+
+    @contextmanager
+    def alone(self, name: str, wait: bool = True) -> Iterator[None]:
+        """Be the only one who does this; without ``wait`` BlockingIOError when another does."""
+        folder = self.root / "locks"
+        make_folder(folder)
+        fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            yield
+        finally:
+            os.close(fd)
