@@ -207,7 +207,7 @@ class AsyncFunction(Generic[P, R]):
 
         with _stopping() as stop:
             how = How(max_workers, ordered, return_exceptions, resume, stopped=stop.is_set)
-            async for result in _read_ahead(self.function.run_map(items, how), stop):
+            async for result in _read_ahead(self.function._run_map(items, how), stop):
                 yield result
 
 

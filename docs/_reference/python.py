@@ -10,6 +10,7 @@ import flow_core
 from _reference.markdown import page, prose, signature
 from flow_core import aio
 from flow_core.client import Flow, Plan, Task, exit_status
+from flow_core.functions import RemoteFunction
 
 _INTRO = """
 `import flow` and `import flow_core as flow` give the same names; the second works where another distribution owns the
@@ -19,16 +20,20 @@ name `flow`. `**fields` are the keys of a task: [config.md](config.md). Errors: 
 
 def pages() -> Mapping[str, str]:
     """Return the page."""
-    functions = [flow_core.run, flow_core.submit, flow_core.task, flow_core.tasks, exit_status]
+    functions = [flow_core.run, flow_core.submit, flow_core.invoke, flow_core.function]
+    functions += [flow_core.task, flow_core.tasks, exit_status]
+    awaited = [aio.run, aio.submit, aio.invoke, aio.function, aio.task]
     parts = [
         *_section(
             "Functions", "Each uses the client of the folder and the environment it is called in.", functions, "flow."
         ),
         *_section("flow.Flow", prose(Flow.__doc__), _methods(Flow), ""),
         *_section("flow.Task", prose(Task.__doc__), _methods(Task), ""),
+        *_section("flow.RemoteFunction", prose(RemoteFunction.__doc__), _methods(RemoteFunction), ""),
         *_section("flow.Plan", prose(Plan.__doc__), _methods(Plan), ""),
-        *_section("flow.aio", prose(aio.__doc__), [aio.run, aio.submit, aio.task], "flow.aio."),
+        *_section("flow.aio", prose(aio.__doc__), awaited, "flow.aio."),
         *_section("flow.aio.AsyncTask", prose(aio.AsyncTask.__doc__), _methods(aio.AsyncTask), ""),
+        *_section("flow.aio.AsyncFunction", prose(aio.AsyncFunction.__doc__), _methods(aio.AsyncFunction), ""),
     ]
     return {"python.md": page("Python", _INTRO, *parts)}
 

@@ -180,6 +180,7 @@ _SWEEP = _object(
         "freed": {"type": "integer", "description": "bytes"},
         "left": {"type": "integer", "description": "bytes"},
         "max_bytes": _MAYBE_COUNT,
+        "error": _TEXT,
     }
 )
 _VOLUME = _object(

@@ -27,20 +27,22 @@ if TYPE_CHECKING:
 
 KINDS = ("artifact", "result", "log")
 _EVERY = 10.0  # seconds
+_RENEW_EVERY = 3600.0  # seconds; leave that never lasts long is not asked for all the time
 _GONE_AFTER = 86400.0  # seconds
 
 
 @attrs.frozen
 class Arrangement:
-    """Where one task's results go, which kinds, and the tickets its machine gets."""
+    """Where one task's results go, which kinds, how long its machine waits for the store (seconds), and its tickets."""
 
     store: str
     kinds: tuple[str, ...]
+    wait: float
     leave: Leave | None
 
     def completed(self, bundle: Bundle) -> Bundle:
         """Return the bundle with what the runner must know; the tickets travel with the secrets."""
-        document = {**bundle.document, "keep": {"kinds": list(self.kinds)}}
+        document = {**bundle.document, "keep": {"kinds": list(self.kinds), "wait": self.wait}}
         if self.leave is None:
             return attrs.evolve(bundle, document=document)
         from flow_core.results._tickets import SECRET
@@ -66,9 +68,9 @@ def arrange(session: Session, plan: Plan, task_id: str) -> Arrangement | None:
     chosen = config.result_store or plan.profile.result_store
     # What is run here is kept here, with its logs: only what would be overwritten needs a copy.
     kinds = KINDS if chosen or not facts.shares_client_files else KINDS[:1]
-    return Arrangement(
-        store, kinds, leave(session.result_store(store), task_id, config, is_shared(session, plan.provider, store))
-    )
+    shared = is_shared(session, plan.provider, store)
+    given = leave(session.result_store(store), task_id, config, shared)
+    return Arrangement(store, kinds, session.settings.result_store(store).store.wait, given)
 
 
 def is_shared(session: Session, provider: Provider, store: str) -> bool:
@@ -80,9 +82,10 @@ def settle_all(session: Session, tasks: Iterable[str] | None = None) -> None:
     """See how far the results of ended tasks are, and bring what nobody else does; of all tasks, at most each 10 s."""
     wanted = None if tasks is None else set(tasks)
     rows = [row for row in session.journal.keepings() if wanted is None or row.task_id in wanted]
+    if wanted is None and rows and not session.journal.due_for_reconcile("results", _EVERY):
+        return
     for row in rows:
-        if wanted is not None or session.journal.due_for_reconcile(f"results of {row.task_id}", _EVERY):
-            settle(session, row)
+        settle(session, row)
 
 
 def carry(session: Session, task_id: str) -> None:
@@ -95,10 +98,13 @@ def carry(session: Session, task_id: str) -> None:
 def settle(session: Session, keeping: KeepingRow) -> KeepingRow:
     """See how far the results of one task are, when it has ended; what is wrong is in the row that is returned."""
     row = session.journal.task(keeping.task_id)
-    if keeping.phase != "open" or not row.is_final:
+    if keeping.phase != "open":
         return keeping
     try:
-        _settle(session, row, keeping)
+        if row.is_final:
+            _settle(session, row, keeping)
+        else:
+            _renew(session, row, keeping)
     except FlowError as error:
         session.journal.mark_keeping(row.id, "open", error.message)
     return session.journal.keeping(row.id) or keeping
@@ -126,6 +132,29 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
         record(session, _carry(store, row, node, found))
 
 
+def _renew(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
+    """Bring fresh tickets to a task that outlives those it has."""
+    from flow_core.client._refresh import config_of
+    from flow_core.results._tickets import is_stale
+
+    if keeping.expires_at is None or not is_stale(keeping.expires_at, config_of(row)):
+        return
+    node = reachable(session, row)
+    if node is not None and session.journal.due_for_reconcile(f"tickets of {row.id}", _RENEW_EVERY):
+        fresh = _leave(session, row, keeping)
+        if fresh is not None:
+            node.resume_upload(fresh.text.encode())
+            session.journal.mark_keeping(row.id, "open", "", fresh.expires_at)
+
+
+def _leave(session: Session, row: TaskRow, keeping: KeepingRow) -> Leave | None:
+    from flow_core.client._refresh import config_of
+    from flow_core.results._tickets import leave
+
+    shared = is_shared(session, session.provider(row.profile), keeping.store)
+    return leave(session.result_store(keeping.store), row.id, config_of(row), shared)
+
+
 def reachable(session: Session, row: TaskRow) -> Node | None:
     """Return the node that has a task's folder; None where it cannot be reached."""
     if row.ref is None:
@@ -139,14 +168,13 @@ def reachable(session: Session, row: TaskRow) -> Node | None:
 def _hurry(session: Session, row: TaskRow, keeping: KeepingRow, node: Node, found: Any) -> None:
     """The machine is at it: give it fresh tickets where it needs some, and start it again where it was killed."""
     from flow_core.client._refresh import config_of
-    from flow_core.results._tickets import is_stale, leave
+    from flow_core.results._tickets import is_stale
 
     state, config = found["upload"] or {}, config_of(row)
     error = str(state.get("error") or "")
     fresh = None
     if state.get("stale") or keeping.expires_at is None or is_stale(keeping.expires_at, config):
-        shared = is_shared(session, session.provider(row.profile), keeping.store)
-        fresh = leave(session.result_store(keeping.store), row.id, config, shared)
+        fresh = _leave(session, row, keeping)
     if fresh is not None or not found["under_way"]:
         node.resume_upload(None if fresh is None else fresh.text.encode())
     session.journal.mark_keeping(row.id, "open", error, None if fresh is None else fresh.expires_at)

@@ -110,7 +110,12 @@ def _place(folder: Path, path: str) -> Path:
     above = target.parent.resolve()
     if above != top and top not in above.parents:
         raise ConflictError(f"{target} lies outside of {folder}", "choose another folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(
+            f"cannot make the folder {target.parent}: {error.strerror}", "choose another folder"
+        ) from error
     return target
 
 

@@ -38,7 +38,8 @@ def not_kept(session: Session, provider: Provider, config: TaskConfig) -> Iterat
         store = session.result_store(name)
         tickets = "flow_result_ticket" in store.supports
     except FlowError as error:
-        yield Problem("result_store", "NO_STORE", error.message, error.hint)
+        wrong = error.problems if isinstance(error, ConfigError) else ()
+        yield from wrong or [Problem("result_store", "NO_STORE", error.message, error.hint)]
         return
     most = session.settings.result_store(name).store.max_bytes
     if most is not None and (problem := _no_room(store, most)) is not None:

@@ -20,7 +20,7 @@ def rebuild(session: Session, journal: Journal, predecessor: str) -> None:
     """Fill a new journal whose ``predecessor`` was set aside under this name ("": it was removed). Warns of it."""
     found, failed = _listings(session)
     for provider, task in sorted(found, key=lambda item: item[1].created_at):
-        _adopt(journal, provider, task)
+        _adopt(session, journal, provider, task)
     if not failed:
         journal.mark_filled()
     if not (predecessor or found or failed):
@@ -55,7 +55,8 @@ def _profiles(session: Session) -> Iterator[str]:
     yield from (name for name in session.catalog.plugins("provider") if name not in used)
 
 
-def _adopt(journal: Journal, provider: Provider, task: TaskListing) -> None:
+def _adopt(session: Session, journal: Journal, provider: Provider, task: TaskListing) -> None:
+    from flow_core.client._keeping import store_of
     from flow_core.journal import NewTask
     from flow_core.spec import fingerprint, to_mapping
 
@@ -74,6 +75,9 @@ def _adopt(journal: Journal, provider: Provider, task: TaskListing) -> None:
         num_instances=config.num_instances,
     )
     journal.adopt(row, format_ref(provider.provider, provider.profile, task.ref), task.request_id)
+    store = store_of(config, session.choose(provider.profile))
+    if store is not None:
+        journal.add_keeping(row.id, store, 0.0)  # as if its tickets had ended: it gets others when it needs them
 
 
 def _config(task: TaskListing) -> TaskConfig:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from flow_core.client._keeping import settle
-from flow_core.errors import NotFoundError, UnavailableError
+from flow_core.errors import FlowError, NotFoundError, UnavailableError
 from flow_core.results import Sweep, forget, sweep
 from flow_core.settings import paths
 from flow_core.settings._model import OWN_STORE
@@ -26,7 +26,10 @@ def gc(session: Session, dry_run: bool = False) -> list[Sweep]:
     found = []
     for name in sorted({*session.settings.result_stores, OWN_STORE}):
         policy = session.settings.result_store(name).store
-        swept = sweep(session.result_store(name), policy.keep, dry_run, policy.max_bytes)
+        try:
+            swept = sweep(session.result_store(name), policy.keep, dry_run, policy.max_bytes)
+        except FlowError as error:  # the other stores are not to wait for this one
+            swept = Sweep(name, (), 0, 0, 0, policy.max_bytes, error.message)
         found.append(swept)
         for task_id in () if dry_run else swept.tasks:
             _mark_gone(session, task_id, name)

@@ -86,7 +86,7 @@ class RemoteFunction(Generic[P, R]):
         failed, or whose worker was lost, is called again. ``resume`` names the map: what was done under this name is not
         called again. ``items`` may be endless; a bounded number of them is under way. Ending the iteration cancels the workers.
         """
-        return self.run_map(items, How(max_workers, ordered, return_exceptions, resume))
+        return self._run_map(items, How(max_workers, ordered, return_exceptions, resume))
 
     def starmap(
         self,
@@ -98,9 +98,9 @@ class RemoteFunction(Generic[P, R]):
         resume: str | None = None,
     ) -> Generator[R, None, None]:
         """As :meth:`map`, where each item is the arguments of one call."""
-        return self.run_map(items, How(max_workers, ordered, return_exceptions, resume, many=True))
+        return self._run_map(items, How(max_workers, ordered, return_exceptions, resume, many=True))
 
-    def run_map(self, items: Iterable[Any], how: How) -> Generator[R, None, None]:
+    def _run_map(self, items: Iterable[Any], how: How) -> Generator[R, None, None]:
         """As :meth:`map` and :meth:`starmap`."""
         wanted, fields = self._wanted()
         return _map.run(self._client(), wanted, items, fields, how)

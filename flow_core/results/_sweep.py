@@ -22,7 +22,7 @@ _UNFINISHED = 30 * 86400.0  # seconds beyond `keep` for tasks that have no manif
 
 @attrs.frozen
 class Sweep:
-    """What was, or would be, removed from a store, and what is left. Sizes in bytes."""
+    """What was, or would be, removed from a store, and what is left. Sizes in bytes. ``error``: why it was not swept."""
 
     store: str
     tasks: tuple[str, ...]
@@ -30,6 +30,7 @@ class Sweep:
     freed: int
     left: int
     max_bytes: int | None = None
+    error: str = ""
 
 
 def sweep(store: ResultStore, keep: float | None, dry_run: bool = False, max_bytes: int | None = None) -> Sweep:

@@ -75,6 +75,10 @@ class StorePolicy:
         default=None,
         metadata={"help": "No task that keeps something is submitted above this, as 500GB.", "unit": "size"},
     )
+    wait: float = attrs.field(
+        default=3600.0,
+        metadata={"help": "How long a machine tries again while the store cannot be reached.", "unit": "duration"},
+    )
     shared: bool = attrs.field(
         default=False, metadata={"help": "Every machine sees the store's folder under the same path."}
     )

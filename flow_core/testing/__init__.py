@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from flow_core.testing.auth import AuthContract as AuthContract
     from flow_core.testing.files import FileContract as FileContract
     from flow_core.testing.frontends import FrontendContract as FrontendContract
+    from flow_core.testing.functions import FunctionContract as FunctionContract
     from flow_core.testing.load import LoadContract as LoadContract
     from flow_core.testing.logs import LogContract as LogContract
     from flow_core.testing.provider import ProviderContract as ProviderContract
@@ -37,6 +38,7 @@ _HOMES = {
     "Contract": "_contract",
     "FileContract": "files",
     "FrontendContract": "frontends",
+    "FunctionContract": "functions",
     "LoadContract": "load",
     "LogContract": "logs",
     "ProviderContract": "provider",
@@ -54,6 +56,7 @@ __all__ = [
     "Contract",
     "FileContract",
     "FrontendContract",
+    "FunctionContract",
     "LoadContract",
     "LogContract",
     "ProviderContract",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flow_core.testing.auth import AuthContract
 from flow_core.testing.files import FileContract
+from flow_core.testing.functions import FunctionContract
 from flow_core.testing.load import LoadContract
 from flow_core.testing.logs import LogContract
 from flow_core.testing.provision import ProvisionContract
@@ -12,7 +13,14 @@ from flow_core.testing.volumes import VolumeContract
 
 
 class ProviderContract(
-    LoadContract, ProvisionContract, LogContract, AuthContract, VolumeContract, ShellContract, FileContract
+    LoadContract,
+    ProvisionContract,
+    LogContract,
+    AuthContract,
+    VolumeContract,
+    ShellContract,
+    FileContract,
+    FunctionContract,
 ):
     """All scenarios of a provider; what it does not implement or denies in its facts is skipped, with the reason.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,4 +58,25 @@ def test_status_says_where_the_results_are(flow: Program) -> None:
 
 def test_gc_tells_what_it_would_remove(flow: Program) -> None:
     answer = flow("gc", "--dry-run", "--json")
-    assert answer.data == [{"store": "folder", "tasks": [], "objects": 0, "freed": 0, "left": 0, "max_bytes": None}]
+    assert answer.data == [
+        {"store": "folder", "tasks": [], "objects": 0, "freed": 0, "left": 0, "max_bytes": None, "error": ""}
+    ]
+
+
+def test_gc_sweeps_the_other_stores_where_one_cannot_be(flow: Program, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "config.yaml").write_text(
+        f"result_stores: {{bad: {{store: folder, root: '{tmp_path}/file'}}}}\n"
+    )
+    (tmp_path / "file").mkdir()
+    broken = tmp_path / "file" / "tasks+" / "t1+" / "final.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    answer = flow("gc")
+    assert (answer.status, "bad was not swept" in answer.err, "folder  0" in answer.out) == (69, True, True)
+
+
+def test_a_folder_that_cannot_be_made_is_told(flow: Program) -> None:
+    flow("run", "--name", "made", "--output", "a", "echo one >a")
+    answer = flow("artifacts", "get", "made", "--to", "/proc/nothing")
+    assert (answer.status, "/proc/nothing" in answer.last_line) == (73, True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -241,3 +243,74 @@ def test_a_pickle_that_is_there_all_the_same_is_not_read_when_untrusted() -> Non
 def test_a_function_task_is_repeated_with_its_arguments() -> None:
     task = flow.function(power).submit(2, 6)
     assert flow.Flow().retry(task.id).result(timeout=20) == 64
+
+
+MAIN = """
+import flow_core as flow
+from dataclasses import dataclass
+
+@dataclass
+class Point:
+    x: int
+
+class OwnError(Exception):
+    pass
+
+@flow.function(cpus=1)
+def factorial(n: int) -> int:
+    return 1 if n < 2 else n * factorial(n - 1)
+
+@flow.function
+def move(point: Point) -> Point:
+    if point.x < 0:
+        raise OwnError("negative")
+    return Point(point.x + 1)
+
+if __name__ == "__main__":
+    assert factorial.remote(5) == 120
+    assert move.remote(Point(1)) == Point(2)
+    assert list(move.map([Point(1), Point(2)])) == [Point(2), Point(3)]
+    try:
+        move.remote(Point(-1))
+    except OwnError as error:
+        print("caught", error)
+"""
+
+
+@pytest.mark.parametrize("words", [["main.py"], ["-c", MAIN]], ids=["a script", "no file"])
+def test_functions_and_classes_of_the_main_program_travel_themselves(place: Path, words: list[str]) -> None:
+    (place / "main.py").write_text(MAIN)
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "caught negative\n"), done.stderr
+
+
+def test_arguments_of_any_size_arrive() -> None:
+    data = os.urandom(5_000_000)
+    assert flow.invoke(len, args=[data], stream=False) == len(data)
+
+
+def test_recursion_without_end_is_an_error_of_the_function(place: Path) -> None:
+    (place / "src" / "deep.py").write_text("def f(n):\n    return f(n + 1)\n")
+    with pytest.raises(RecursionError):
+        flow.invoke("src/deep.py", "f", args=[0], stream=False)
+
+
+def test_of_several_nodes_rank_0_has_the_value(place: Path) -> None:
+    (place / "src" / "rank.py").write_text("import os\n\ndef f():\n    return int(os.environ['RANK'])\n")
+    assert flow.invoke("src/rank.py", "f", num_instances=2, stream=False) == 0
+
+
+def test_a_policy_and_a_profiles_defaults_leave_the_function_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    text = "default: here\nprofiles:\n  here: {provider: local, defaults: {env: {WORD: given}}}\n"
+    (home / "config.yaml").write_text(text)
+    assert flow.invoke(os.getenv, args=["WORD"], stream=False) == "given"
+
+
+def test_large_arrays_come_back_as_parts_of_their_own() -> None:
+    numpy = pytest.importorskip("numpy")
+    found = flow.invoke(numpy.arange, args=[500_000], stream=False)
+    assert found.sum() == 499_999 * 250_000
+    found[0] = 7  # its own copy
+    assert found[0] == 7

@@ -176,3 +176,43 @@ def test_a_folder_store_on_a_full_disk_keeps_the_results_on_the_node(
         assert task.artifacts[0].size == 200000
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_task_that_outlives_its_tickets_gets_others_while_it_runs(
+    flow: Flow, web: Server, home: Path, kept: Kept
+) -> None:
+    task = flow.submit("until [ -e go ]; do sleep 0.05; done; echo one >a", outputs=["a"], result_store="web")
+    flow.session.journal.mark_keeping(task.id, "open", "", time.time() + 60)
+    web.key = "second"  # the first leave has ended
+    (home / "key").write_text("second")
+    flow.refresh()
+    (flow.session.cwd / "go").touch()
+    task.wait(timeout=PATIENCE)
+    until(lambda: f"tasks/{task.id}/final.json" in web.stored())  # with no further command
+    assert kept(flow, task) == "kept"
+
+
+def test_an_upload_gives_up_after_the_store_s_wait_and_goes_on_when_a_client_asks(
+    flow: Flow, web: Server, home: Path, kept: Kept
+) -> None:
+    settings = (home / "config.yaml").read_text().replace("store: web,", "store: web, wait: 0.5s,")
+    (home / "config.yaml").write_text(settings)
+    flow = Flow(flow.session.cwd)
+    web.refuse_after = 0
+    task = flow.run("echo one >a", outputs=["a"], result_store="web", stream=False)
+    place = folder(flow, task)
+    until(lambda: upload_state(place) == "gave_up")
+    web.refuse_after = None
+    assert kept(flow, task) == "kept"
+
+
+def test_a_journal_that_was_lost_finds_the_results_again(flow: Flow, web: Server, home: Path, kept: Kept) -> None:
+    task = flow.run("echo one >a", outputs=["a"], result_store="web", stream=False)
+    assert kept(flow, task) == "kept"
+    for path in (home / "state").glob("journal.db*"):
+        path.unlink()
+    again = Flow(flow.session.cwd)
+    with pytest.warns(UserWarning, match="found again"):
+        found = again.task(task.id)
+    found.refresh()
+    assert found.artifacts[0].open().read() == b"one\n"

@@ -473,6 +473,12 @@ class CopiesNoCode(Right):
         return self.start(attrs.evolve(live, bundle=attrs.evolve(live.bundle, code=None, code_files=())))
 
 
+class LeavesFilesBehind(Right):
+    @hookimpl
+    def flow_provision_submit(self, submission: Submission) -> TaskRef:
+        return self.start(attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, files={})))
+
+
 class WritesSecretsDown(Right):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:

@@ -22,6 +22,7 @@ CONTRACTS = {
     "volumes": testing.VolumeContract,
     "shell": testing.ShellContract,
     "files": testing.FileContract,
+    "functions": testing.FunctionContract,
     "results": testing.ResultStoreContract,
     "frontends": testing.FrontendContract,
     "secret_stores": testing.SecretStoreContract,

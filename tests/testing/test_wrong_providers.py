@@ -56,6 +56,7 @@ PROVISION = {
     "LeaksAProcess": "P60",
     "DearestFirst": "P61",
     "ReturnsNone": "P65",
+    "LeavesFilesBehind": "C01",
     "CreatesTwice": "V02",
     "SharesNames": "V03",
     "EmptiesVolumes": "V05",

@@ -52,7 +52,6 @@ def get(task: str, globs: tuple[str, ...], folder: Path, as_json: bool) -> None:
     missing = [glob for glob in globs if not any(fnmatchcase(one.path, glob) for one in wanted)]
     if missing:
         raise NotFoundError(f"{found.id} kept no {', '.join(missing)}", f"see: flow artifacts list {found.id}")
-    folder.mkdir(parents=True, exist_ok=True)
     done = []
     for one in wanted:
         target = one.download(folder)

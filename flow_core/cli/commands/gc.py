@@ -9,6 +9,7 @@ from flow_core.cli._options import json_option
 from flow_core.cli._table import show
 from flow_core.cli._talk import say
 from flow_core.client import Flow
+from flow_core.errors import UnavailableError
 from flow_core.types import format_size
 
 HEADER = ("STORE", "TASKS", "OBJECTS", "FREED", "LEFT", "LIMIT")
@@ -17,12 +18,13 @@ HEADER = ("STORE", "TASKS", "OBJECTS", "FREED", "LEFT", "LIMIT")
 @click.command("gc")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @json_option
-def command(dry_run: bool, as_json: bool) -> None:
+def command(dry_run: bool, as_json: bool) -> int:
     """Remove results older than their store's `keep`, and bytes that no task names any more."""
     found = Flow().gc(dry_run)
+    status = UnavailableError.exit_code if any(one.error for one in found) else 0
     if as_json:
         emit(found)
-        return
+        return status
     lines = (
         (
             one.store,
@@ -33,7 +35,12 @@ def command(dry_run: bool, as_json: bool) -> None:
             "" if one.max_bytes is None else format_size(one.max_bytes),
         )
         for one in found
+        if not one.error
     )
     if dry_run:
         say("this is a dry run: nothing is removed")
     show(HEADER, lines, empty="no stores")
+    for one in found:
+        if one.error:
+            say(f"{one.store} was not swept: {one.error}")
+    return status

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flow_core import AuthError, CapabilityError, ConfigError, ResultInfo, Ticket, UnavailableError
-from flow_fsspec._faults import system_fault
+from flow_fsspec._faults import system_fault, unreachable
 from flow_fsspec._objects import PIECE, Reading
 
 _PARTS = ".flow-parts"
@@ -28,26 +28,30 @@ class FileObjects:
     both be told that they did: fsspec has no word for "move unless it is there".
     """
 
-    def __init__(self, protocol: str, path: str, options: Mapping[str, Any]) -> None:
-        self._protocol = protocol
-        self._path = path
+    def __init__(self, url: str, options: Mapping[str, Any]) -> None:
+        self._where = url
+        self._protocol = url.partition("://")[0]
         self._options = options
+        self._lock = threading.Lock()
 
     @functools.cached_property
-    def _fs(self) -> Any:
-        import fsspec
+    def _opened(self) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs
 
-        return fsspec.filesystem(
-            self._protocol, **self._options, use_listings_cache=False, skip_instance_cache=self._protocol != "memory"
-        )
-
-    @functools.cached_property
-    def _root(self) -> str:
-        return str(self._fs._strip_protocol(f"{self._protocol}://{self._path}")).rstrip("/")
+        # What is in memory is the process's, not this instance's.
+        system, root = url_to_fs(self._where, **self._options, skip_instance_cache=self._protocol != "memory")
+        system.dircache.use_listings_cache = False
+        return system, str(root).rstrip("/")
 
     @property
-    def _where(self) -> str:
-        return f"{self._protocol}://{self._path}"
+    def _fs(self) -> Any:
+        with self._lock:
+            return self._opened[0]
+
+    @property
+    def _root(self) -> str:
+        with self._lock:
+            return self._opened[1]
 
     def _place(self, key: str) -> str:
         if any(part.startswith(".") for part in key.split("/")):
@@ -137,7 +141,9 @@ class FileObjects:
         """Say what an exception of a file system means."""
         if isinstance(error, OSError) and (fault := system_fault(error, what, self._where)):
             return fault
-        if self._protocol in (*_LOCAL, "memory"):
+        if isinstance(error, EOFError):
+            return unreachable(error, what, self._where)
+        if type(error).__module__ == "builtins":  # not what a library says, but a fault
             return None
         kind = AuthError if "Auth" in type(error).__name__ else UnavailableError
         return kind(

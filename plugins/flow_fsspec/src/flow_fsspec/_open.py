@@ -26,7 +26,7 @@ def open_objects(settings: FsspecSettings) -> Objects:
         check_endpoint(settings.endpoint_url)
     cloud = _CLOUDS.get(scheme)
     if cloud is None:
-        return _files(scheme, rest, settings)
+        return _files(scheme, settings)
     _need(cloud)
     bucket, _, prefix = rest.partition("/")
     if not bucket:
@@ -48,12 +48,12 @@ def _cloud(cloud: str, settings: FsspecSettings, bucket: str, prefix: str) -> Ob
     return AzureObjects(settings, bucket, prefix)
 
 
-def _files(scheme: str, rest: str, settings: FsspecSettings) -> Objects:
+def _files(scheme: str, settings: FsspecSettings) -> Objects:
     from fsspec.registry import available_protocols
 
     if scheme not in available_protocols():
         raise ConfigError(f"no file system is known for {scheme}://", "install the fsspec package that brings it")
-    return FileObjects(scheme, rest, settings.options)
+    return FileObjects(settings.url, settings.options)
 
 
 def _need(extra: str) -> None:
