@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flow_core.secrets import RedactedStream, Redactor
 
 Stream = tuple[int, int, str]
+_LONGEST = 1 << 20
 
 
 class Sink(Protocol):
@@ -74,33 +75,46 @@ class Raw:
 
 
 class Lines:
-    """Whole lines, so that those of several nodes do not tear each other; ``times`` puts the time in front."""
+    """Whole lines, so that those of several nodes do not tear each other; ``times`` puts the time in front.
+
+    A line of more than a mebibyte is not held back until its end: memory has one.
+    """
 
     def __init__(self, out: BinaryIO, err: BinaryIO, times: bool = False) -> None:
         self._raw = Raw(out, err)
         self._times = times
         self._begun: dict[Stream, tuple[LogChunk, bytes]] = {}
+        self._torn: set[Stream] = set()
 
     def write(self, chunk: LogChunk, data: bytes) -> None:
         """Write the lines that are complete by now."""
         place = (chunk.attempt, chunk.rank, chunk.stream)
         first, begun = self._begun.pop(place, (chunk, b""))
         whole, newline, rest = (begun + data).rpartition(b"\n")
-        if rest:
-            self._begun[place] = (chunk if newline else first, rest)
         if newline:
-            self._raw.write(chunk, self._lines(first if begun else chunk, whole + newline))
+            self._put(place, first, whole + newline)
+        if len(rest) > _LONGEST:
+            self._put(place, chunk if newline else first, rest)
+        elif rest:
+            self._begun[place] = (chunk if newline else first, rest)
 
-    def _lines(self, chunk: LogChunk, data: bytes) -> bytes:
+    def _put(self, place: Stream, chunk: LogChunk, data: bytes) -> None:
+        torn = place in self._torn
+        (self._torn.discard if data.endswith(b"\n") else self._torn.add)(place)
+        self._raw.write(chunk, self._lines(chunk, data, torn))
+
+    def _lines(self, chunk: LogChunk, data: bytes, torn: bool) -> bytes:
         if not self._times:
             return data
         prefix = _moment(chunk.time) + b" "
-        return b"".join(prefix + line for line in data.splitlines(keepends=True))
+        lines = data.splitlines(keepends=True)
+        head = lines.pop(0) if torn else b""
+        return head + b"".join(prefix + line for line in lines)
 
     def finish(self) -> None:
         """Write the last lines, those without an end."""
-        for chunk, data in self._begun.values():
-            self._raw.write(chunk, self._lines(chunk, data))
+        for place, (chunk, data) in self._begun.items():
+            self._put(place, chunk, data)
         self._begun.clear()
 
 

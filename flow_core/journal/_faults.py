@@ -35,7 +35,7 @@ def fault(error: Exception, path: Path) -> FlowError:
         )
     if _has(error, _BUSY):
         return TransientError(
-            f"another process has kept the journal {path} busy for more than 5 seconds",
+            f"another process has kept the journal {path} busy for more than 30 seconds",
             f"try again; `fuser {path}` names the processes that use it",
         )
     if number in _NO_LEAVE or _has(error, _CLOSED):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
+_BUSY_SECONDS = 30.0  # SQLite's waiting is not fair: of 200 clients at once on two cores some waited for more than 5
 _BESIDE = ("-wal", "-shm", "-journal")
 _REMOTE = (
     "nfs",
@@ -123,7 +124,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
     # mode=rw: a journal that is missing must not come into being as an empty file.
     uri = path.absolute().as_uri() + "?mode=rw"
-    return sqlite3.connect(uri, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:

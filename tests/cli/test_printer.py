@@ -108,3 +108,10 @@ def test_a_line_has_the_time_of_its_first_byte() -> None:
 def test_bytes_that_are_known_to_be_lost_are_said(capfd: pytest.CaptureFixture[str]) -> None:
     _printed([LogChunk(1, 0, "stdout", 500, b"rest\n", gap=400)])
     assert capfd.readouterr().err == "flow: warning: 400 bytes of stdout (node 0) are lost before this\n"
+
+
+def test_a_line_too_long_to_hold_back_has_its_time_once() -> None:
+    pieces = [(0, "stdout", b"x" * 700_000)] * 4 + [(0, "stdout", b"end\nnext\n")]
+    out, _ = _printed(_chunks(pieces, time=0.0), times=True)
+    stamp = b"1970-01-01T00:00:00.000Z "
+    assert out == stamp + b"x" * 2_800_000 + b"end\n" + stamp + b"next\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ import pytest
 
 from flow_core import Flow
 
+SOAK = bool(os.environ.get("FLOW_SOAK"))
 _NEVER = "never submitted: the command that submitted it was killed"
 _SUBMIT = 'Flow().submit("echo ran >> ran", name="one")'
 _KILLED_AT_RANDOM = """
@@ -46,8 +48,9 @@ def _folders(home: Path) -> Counter[str]:
 
 
 def test_killed_at_any_instant_each_task_is_known_once_or_not_at_all(flow: Flow, home: Path, project: Path) -> None:
-    argv = [sys.executable, "-c", _KILLED_AT_RANDOM, "30"]
-    told = subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=60).stdout.decode().split()
+    count = 500 if SOAK else 30
+    argv = [sys.executable, "-c", _KILLED_AT_RANDOM, str(count)]
+    told = subprocess.run(argv, stdout=subprocess.PIPE, check=True, timeout=600).stdout.decode().split()
 
     flow.refresh()
     rows = {task.id: task for task in flow.tasks(limit=None) if task.config.command != "true"}
@@ -56,7 +59,8 @@ def test_killed_at_any_instant_each_task_is_known_once_or_not_at_all(flow: Flow,
             task.wait(timeout=30)
 
     accepted = {task.id for task in rows.values() if task.status == "succeeded"}
-    assert len(told) >= 30
+    print(f"{count} clients killed, {len(rows)} tasks recorded, {len(accepted)} ran, {len(told)} ids told")
+    assert len(told) >= count
     assert set(told) <= accepted
     assert {task_id: count for task_id, count in _folders(home).items() if task_id in rows} == dict.fromkeys(
         accepted, 1
