@@ -16,6 +16,8 @@ from flow_core._lazy import attribute
 if TYPE_CHECKING:
     from flow_core import aio as aio, nodes as nodes
     from flow_core._functions import (
+        function as function,
+        invoke as invoke,
         run as run,
         submit as submit,
         task as task,
@@ -38,11 +40,15 @@ if TYPE_CHECKING:
         PolicyError as PolicyError,
         ProviderError as ProviderError,
         QuotaError as QuotaError,
+        RemoteError as RemoteError,
         StateError as StateError,
         TaskFailed as TaskFailed,
         TaskLostError as TaskLostError,
         TransientError as TransientError,
         UnavailableError as UnavailableError,
+    )
+    from flow_core.functions import (
+        RemoteFunction as RemoteFunction,
     )
     from flow_core.hookspecs import (
         hookimpl as hookimpl,
@@ -91,9 +97,10 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "flow_core._functions": "run submit task tasks",
+    "flow_core._functions": "function invoke run submit task tasks",
     "flow_core.client": "Flow Plan Task exit_status",
-    "flow_core.errors": "AuthError CapabilityError ConfigError ConflictError FlowError NotFoundError PluginError PolicyError ProviderError QuotaError StateError TaskFailed TaskLostError TransientError UnavailableError",
+    "flow_core.errors": "AuthError CapabilityError ConfigError ConflictError FlowError NotFoundError PluginError PolicyError ProviderError QuotaError RemoteError StateError TaskFailed TaskLostError TransientError UnavailableError",
+    "flow_core.functions": "RemoteFunction",
     "flow_core.hookspecs": "hookimpl",
     "flow_core.secrets": "Secret",
     "flow_core.types": "Attempt AuthField Bundle CodeSpec CredentialRequest DoctorCheck Event FrontendTask HealthSpec Identity LogChunk LogCursor Mount NodeAccess NodeReport Offer OfferRequest PolicyContext PortSpec Position Problem ProviderFacts Refusal Resource Resources ResultInfo SecretBox SecretRef ShellSession Submission TaskConfig TaskListing TaskRef TaskReport Ticket Volume VolumeSpec",
@@ -136,6 +143,8 @@ __all__ = [
     "ProviderFacts",
     "QuotaError",
     "Refusal",
+    "RemoteError",
+    "RemoteFunction",
     "Resource",
     "Resources",
     "ResultInfo",
@@ -159,7 +168,9 @@ __all__ = [
     "VolumeSpec",
     "aio",
     "exit_status",
+    "function",
     "hookimpl",
+    "invoke",
     "nodes",
     "run",
     "submit",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from flow_core.client import Flow, Task
 
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
     else:
         from typing_extensions import Unpack
 
-    from flow_core.client._fields import TaskFields
+    from flow_core.client._fields import FunctionFields, TaskFields
     from flow_core.client._flow import Command
+    from flow_core.functions._remote import RemoteFunction
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @lru_cache(maxsize=4)
@@ -40,6 +46,73 @@ def submit(command: Command, /, **fields: Unpack[TaskFields]) -> Task:
 def run(command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]) -> Task:
     """Submit a task, wait for its end and return it, as ``subprocess.run``."""
     return client().run(command, check=check, stream=stream, **fields)
+
+
+@overload
+def invoke(
+    function: Callable[..., R],
+    /,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] = MappingProxyType({}),
+    stream: bool = True,
+    **fields: Unpack[FunctionFields],
+) -> R: ...
+
+
+@overload
+def invoke(
+    file: str | os.PathLike[str],
+    name: str,
+    /,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] = MappingProxyType({}),
+    stream: bool = True,
+    **fields: Unpack[FunctionFields],
+) -> Any: ...
+
+
+def invoke(
+    function: Callable[..., Any] | str | os.PathLike[str],
+    name: str = "",
+    /,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] = MappingProxyType({}),
+    stream: bool = True,
+    **fields: Unpack[FunctionFields],
+) -> Any:
+    """Call a Python function as a task: wait, and return its value or raise what it raised.
+
+    The function is a callable, or a file and the name of a function in it; neither needs to know of Flow. What it writes
+    goes to this process's stdout and stderr unless ``stream`` is false. See :meth:`flow_core.Task.result` for the errors.
+    """
+    from flow_core.functions import _invoke
+    from flow_core.functions._remote import split
+
+    wanted, rest = split(function, name, fields)
+    return _invoke.finish(_invoke.submit(client(), wanted, args, kwargs, rest), stream, wanted.trusted)
+
+
+@overload
+def function(function: Callable[P, R], /) -> RemoteFunction[P, R]: ...
+
+
+@overload
+def function(**fields: Unpack[FunctionFields]) -> Callable[[Callable[P, R]], RemoteFunction[P, R]]: ...
+
+
+def function(function: Callable[..., Any] | None = None, /, **fields: Unpack[FunctionFields]) -> Any:
+    """Decorate a function with what its tasks ask for; it is called here as ever, elsewhere by ``.remote(…)``.
+
+    ``.submit(…)`` returns its task at once, ``.map(items)`` calls it for many items.
+    """
+    from flow_core.functions._remote import RemoteFunction
+
+    if function is not None:
+        return RemoteFunction(function, client, fields)
+    return lambda local: RemoteFunction(local, client, fields)
 
 
 def task(name: str) -> Task:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from functools import update_wrapper
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic, ParamSpec, TypeVar, cast, overload
 
 from flow_core import _functions
 from flow_core.client import Task
@@ -23,17 +26,26 @@ if TYPE_CHECKING:
     else:
         from typing_extensions import Unpack
 
-    from flow_core.client._fields import TaskFields
-    from flow_core.client._flow import Command
+    import typing_extensions
 
+    from flow_core.client._fields import FunctionFields, TaskFields
+    from flow_core.client._flow import Command
+    from flow_core.functions import RemoteFunction
+
+    R_co = typing_extensions.TypeVar("R_co", covariant=True, default=Any)
+else:
+    R_co = TypeVar("R_co", covariant=True)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 _AHEAD = 64  # chunks
 
 
-class AsyncTask:
+class AsyncTask(Generic[R_co]):
     """A submitted task; ``task`` is the same for code that may block."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task[R_co]) -> None:
         self.task = task
         self.id = task.id
         self.name = task.name
@@ -63,6 +75,11 @@ class AsyncTask:
         limit = None if timeout is None else time.monotonic() + timeout
         with _stopping() as stop:
             return await _alone(lambda: self.task.wait_until(stop.deadline(limit), check))
+
+    async def result(self, timeout: float | None = None, trusted: bool = True) -> R_co:
+        """Wait for the end of a function and return its value, as :meth:`flow_core.Task.result` does."""
+        await self.wait(timeout)
+        return await asyncio.to_thread(self.task.result, None, trusted)
 
     async def logs(
         self,
@@ -126,30 +143,84 @@ async def _alone(call: Callable[[], T]) -> T:
     return await done
 
 
-async def _read_ahead(reading: Iterator[LogChunk], stop: _Stop) -> AsyncIterator[LogChunk]:
+async def _read_ahead(reading: Iterator[T], stop: _Stop) -> AsyncIterator[T]:
     """Yield what a thread of its own reads, which is never more than a few chunks ahead."""
     loop = asyncio.get_running_loop()
-    chunks: asyncio.Queue[LogChunk | None] = asyncio.Queue()
+    chunks: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
     room = threading.Semaphore(_AHEAD)
 
     def pump() -> None:
-        for chunk in reading:
-            room.acquire()
-            if stop.is_set():
-                return
-            loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+        with closing(cast("Any", reading)):
+            for chunk in reading:
+                room.acquire()
+                if stop.is_set():
+                    return
+                loop.call_soon_threadsafe(chunks.put_nowait, (chunk,))
 
     ending = asyncio.ensure_future(_alone(pump))
     ending.add_done_callback(lambda _: chunks.put_nowait(None))
     try:
         while (chunk := await chunks.get()) is not None:
             room.release()
-            yield chunk
+            yield chunk[0]
         await ending
     finally:
         stop.set()
         room.release()
         ending.cancel()
+
+
+class AsyncFunction(Generic[P, R]):
+    """A decorated function; ``function`` is the same for code that may block. Calling it calls it here."""
+
+    def __init__(self, function: RemoteFunction[P, R]) -> None:
+        update_wrapper(self, function.local)
+        self.function = function
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here."""
+        return self.function(*args, **kwargs)
+
+    def options(self, **fields: Unpack[FunctionFields]) -> AsyncFunction[P, R]:
+        """Return the same function with other words laid over its own."""
+        return AsyncFunction(self.function.options(**fields))
+
+    async def submit(self, *args: P.args, **kwargs: P.kwargs) -> AsyncTask[R]:
+        """Submit a call and return at once."""
+        return AsyncTask(await _in_thread(self.function.submit, *args, **kwargs))
+
+    async def remote(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function as a task, and return its value or raise what it raised; a cancelled wait cancels the task."""
+        return await _finish(await self.submit(*args, **kwargs), True, self.function.trusted)
+
+    async def map(
+        self,
+        items: Iterable[Any],
+        *,
+        max_workers: int | None = None,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        resume: str | None = None,
+    ) -> AsyncIterator[R]:
+        """Call the function for each item and yield the results, as :meth:`flow_core.RemoteFunction.map` does."""
+        from flow_core.functions._map import How
+
+        with _stopping() as stop:
+            how = How(max_workers, ordered, return_exceptions, resume, stopped=stop.is_set)
+            async for result in _read_ahead(self.function.run_map(items, how), stop):
+                yield result
+
+
+async def _finish(task: AsyncTask[R], stream: bool, trusted: bool) -> R:
+    from flow_core.client._output import standard_streams
+
+    try:
+        if stream:
+            await task.stream(*standard_streams())
+        return await task.result(trusted=trusted)
+    except asyncio.CancelledError:
+        await asyncio.shield(task.cancel(0.0))
+        raise
 
 
 async def submit(command: Command, /, **fields: Unpack[TaskFields]) -> AsyncTask:
@@ -168,6 +239,68 @@ async def run(
         await task.stream(*standard_streams())
     await task.wait(check=check)
     return task
+
+
+@overload
+async def invoke(
+    function: Callable[..., R],
+    /,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] = MappingProxyType({}),
+    stream: bool = True,
+    **fields: Unpack[FunctionFields],
+) -> R: ...
+
+
+@overload
+async def invoke(
+    file: str | os.PathLike[str],
+    name: str,
+    /,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] = MappingProxyType({}),
+    stream: bool = True,
+    **fields: Unpack[FunctionFields],
+) -> Any: ...
+
+
+async def invoke(
+    function: Callable[..., Any] | str | os.PathLike[str],
+    name: str = "",
+    /,
+    *,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] = MappingProxyType({}),
+    stream: bool = True,
+    **fields: Unpack[FunctionFields],
+) -> Any:
+    """Call a Python function as a task, as :func:`flow_core.invoke` does; a cancelled wait cancels the task."""
+    from flow_core.functions._invoke import submit as submit_call
+    from flow_core.functions._remote import split
+
+    wanted, rest = split(function, name, fields)
+    task = await _in_thread(submit_call, _functions.client(), wanted, args, kwargs, rest)
+    return await _finish(AsyncTask(task), stream, wanted.trusted)
+
+
+@overload
+def function(function: Callable[P, R], /) -> AsyncFunction[P, R]: ...
+
+
+@overload
+def function(**fields: Unpack[FunctionFields]) -> Callable[[Callable[P, R]], AsyncFunction[P, R]]: ...
+
+
+def function(function: Callable[..., Any] | None = None, /, **fields: Unpack[FunctionFields]) -> Any:
+    """Decorate an ordinary function, as :func:`flow_core.function` does; what it calls elsewhere is awaited."""
+    from flow_core.functions._remote import RemoteFunction
+
+    def decorate(local: Callable[P, R]) -> AsyncFunction[P, R]:
+        return AsyncFunction(RemoteFunction(local, _functions.client, fields))
+
+    return decorate if function is None else decorate(function)
 
 
 async def task(name: str) -> AsyncTask:

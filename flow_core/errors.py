@@ -59,6 +59,12 @@ class NotFoundError(FlowError):
     exit_code = 66
 
 
+class LogsGoneError(NotFoundError):
+    """A task's logs went with its machine, and no store has them."""
+
+    code = "LOGS_GONE"
+
+
 class CapabilityError(FlowError):
     """The provider cannot do this; it was refused before anything happened."""
 
@@ -154,6 +160,16 @@ class TaskFailed(FlowError):  # noqa: N818 - the field's word, as in subprocess.
     def __init__(self, message: str, hint: str = "", *, task_exit_code: int | None = None) -> None:
         super().__init__(message, hint, {"exit_code": task_exit_code})
         self.task_exit_code = task_exit_code
+
+
+class RemoteError(TaskFailed):
+    """A function raised an exception whose type is not known here; ``type_name`` names it, the cause is its traceback."""
+
+    code = "REMOTE"
+
+    def __init__(self, message: str, hint: str = "", *, type_name: str = "") -> None:
+        super().__init__(message, hint, task_exit_code=1)
+        self.type_name = type_name
 
 
 EXIT_CODES: Mapping[int, str] = {

@@ -34,7 +34,7 @@ REQUIRED = frozenset(
 NOT_CALLED = frozenset(
     {
         *("flow_provision_submit_many", "flow_provision_release", "flow_resource_list", "flow_resource_delete"),
-        *("flow_volume_attach", "flow_volume_snapshot"),
+        *("flow_volume_attach"),
     }
 )
 _BOUNDS = {

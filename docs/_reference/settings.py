@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from _reference.markdown import code, fields, page, prose, table
+from flow_core.results import FolderStore
 from flow_core.settings._build import settable
 from flow_core.settings._load import _PROFILE_KEYS, _Top
-from flow_core.settings._model import CoreSettings
+from flow_core.settings._model import CoreSettings, StorePolicy
 from flow_local import LocalSettings
 
 _INTRO = """
@@ -27,7 +28,7 @@ _TOP = {
 _PROFILE = {
     "provider": "the provider; default: the profile's own name",
     "defaults": "keys of a task, laid below every task that runs here",
-    "result_store": "the result store of its tasks; default: none",
+    "result_store": "the result store of its tasks; default: `folder` for those with `outputs`",
     "gpu_substitute": "`none`: a task that asks for a GPU runs without one where there is none, and says so",
 }
 _VARIABLES = {
@@ -46,6 +47,10 @@ The other keys of a profile are the provider's own, read by its `Settings` class
 error with file and line. A secret is never written into a file: `{env: NAME}`, `{file: PATH}` or `{command: [...]}`
 says where it is, or `flow login` keeps it.
 """
+_STORES = """
+Of each store `store` names its plugin, these keys are core's, and the rest are the plugin's own. `folder` is there without
+being named: [results](../results.md).
+"""
 
 
 def pages() -> Mapping[str, str]:
@@ -56,6 +61,8 @@ def pages() -> Mapping[str, str]:
     parts = [
         ("## Top level", "", _listed("key", {**_TOP, **core})),
         ("## Profiles", _PLUGINS, _listed("key", _PROFILE)),
+        ("## Result stores", _STORES, fields(StorePolicy)),
+        ("## Settings of the store `folder`", prose(FolderStore.Settings.__doc__), fields(FolderStore.Settings)),
         ("## Settings of the provider `local`", prose(LocalSettings.__doc__), fields(LocalSettings)),
         ("## Variables", "", _listed("variable", _VARIABLES)),
     ]

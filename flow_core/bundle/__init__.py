@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flow_core.bundle._copy import content_hash, copy, copy_files
     from flow_core.bundle._document import build, code_mode, code_root, rooted
+    from flow_core.bundle._progress import Progress, shown
     from flow_core.bundle._select import Selection, select
 
 _MODULES = {
+    "Progress": "_progress",
     "Selection": "_select",
     "build": "_document",
     "code_mode": "_document",
@@ -20,9 +22,22 @@ _MODULES = {
     "copy_files": "_copy",
     "rooted": "_document",
     "select": "_select",
+    "shown": "_progress",
 }
 
-__all__ = ["Selection", "build", "code_mode", "code_root", "content_hash", "copy", "copy_files", "rooted", "select"]
+__all__ = [
+    "Progress",
+    "Selection",
+    "build",
+    "code_mode",
+    "code_root",
+    "content_hash",
+    "copy",
+    "copy_files",
+    "rooted",
+    "select",
+    "shown",
+]
 
 
 def __getattr__(name: str) -> Any:

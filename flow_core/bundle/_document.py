@@ -62,7 +62,7 @@ def build(
     """Return what travels to the node: a JSON document without any secret's value, files, code and secrets.
 
     ``secrets`` holds values by name, ``cwd`` is what relative paths stand on, ``created_at`` is UTC seconds.
-    ``command`` stands in for a config that calls a function; ``files`` (relative path -> bytes) ride along;
+    ``command`` stands in for that of the config; ``files`` (relative path -> bytes) ride along, a function's call too;
     ``rank_env`` holds variables of single ranks, below the task's own.
     ``depends_on`` holds ``{"task", "ref", "any"}`` of the tasks to wait for. ``selection`` is used for a snapshot when
     the caller has made one already. Raises ConfigError when a secret has no value, the code folder is missing or there
@@ -128,6 +128,8 @@ def _missing(root: Path) -> ConfigError:
 
 def _command(config: TaskConfig, command: tuple[str, ...] | None) -> dict[str, object]:
     chosen = config.command if command is None else command
+    if chosen is None and config.function is not None:
+        chosen = f'exec {config.function.python} "$FLOW_TASK_DIR/files/function"'
     if chosen is None:
         raise ConfigError("the task has nothing to run", "give it a command")
     return {"shell": chosen} if isinstance(chosen, str) else {"argv": list(chosen)}

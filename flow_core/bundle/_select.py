@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.bundle import _git, _keys, _walk, _wildmatch
+from flow_core.bundle._progress import Meter
 from flow_core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,7 +88,9 @@ def _sizes(root: Path, paths: Iterable[str]) -> tuple[dict[str, int], set[str]]:
     sizes: dict[str, int] = {}
     links: set[str] = set()
     real = {"": True}
+    meter = Meter()
     for path in paths:
+        meter.add(0)
         found = _stat(root, path, real)
         if found is not None and not S_ISDIR(found.st_mode):
             sizes[path] = found.st_size

@@ -59,8 +59,18 @@ _TASK = {
     "ref": _MAYBE_TEXT,
     "nodes": _list(_NODE),
 }
-_ROW = _object({**_TASK, "attempts": _list(_ATTEMPT)}, optional=("attempts",))
-_DETAIL = _object({**_TASK, "attempts": _list(_ATTEMPT)})
+_RESULTS = _object(
+    {
+        "store": _TEXT,
+        "phase": {"enum": ["open", "kept", "gone"]},
+        "files": _COUNT,
+        "bytes": _COUNT,
+        "error": _TEXT,
+    }
+)
+_MORE = {"attempts": _list(_ATTEMPT), "results": {"anyOf": [_RESULTS, {"type": "null"}]}}
+_ROW = _object({**_TASK, **_MORE}, optional=tuple(_MORE))
+_DETAIL = _object({**_TASK, **_MORE})
 _CHUNK = _object(
     {
         "task": _TEXT,
@@ -162,6 +172,16 @@ _USE = _object(
         "started_at": _TIME,
     }
 )
+_SWEEP = _object(
+    {
+        "store": _TEXT,
+        "tasks": _list(_TEXT),
+        "objects": _COUNT,
+        "freed": {"type": "integer", "description": "bytes"},
+        "left": {"type": "integer", "description": "bytes"},
+        "max_bytes": _MAYBE_COUNT,
+    }
+)
 _VOLUME = _object(
     {
         "id": _TEXT,
@@ -173,6 +193,7 @@ _VOLUME = _object(
         "attached_to": _list(_TEXT),
         "created_at": _TIME,
         "encrypted": _YES_NO,
+        "note": _TEXT,
     }
 )
 _IDENTITY = _object({"user": _TEXT, "account": _MAYBE_TEXT, "expires_at": _TIME, "detail": {"type": "object"}})
@@ -198,12 +219,17 @@ ANSWERS: Mapping[str, Schema] = {
     "wait": _list(_DETAIL),
     "cancel": _list(_DETAIL),
     "cp": _object({"source": _TEXT, "target": _TEXT, "bytes": _COUNT}),
+    "artifacts.list": _list(_object({"path": _TEXT, "bytes": _COUNT, "mode": _COUNT, "sha256": _MAYBE_TEXT})),
+    "artifacts.get": _list(_object({"path": _TEXT, "bytes": _COUNT, "file": _TEXT})),
+    "artifacts.rm": _object({"id": _TEXT, "removed": _YES_NO}),
+    "gc": _list(_SWEEP),
     "forward": _object({"host": _TEXT, "port": _COUNT, "node": _COUNT}),
-    "retry": _object({**_TASK, "attempts": _list(_ATTEMPT), "retry_of": _TEXT}),
+    "retry": _object({**_TASK, **_MORE, "retry_of": _TEXT}),
     "offers": _list(_OFFER),
     "volume.create": _VOLUME,
     "volume.list": _list(_VOLUME),
     "volume.show": _VOLUME,
+    "volume.snapshot": _VOLUME,
     "volume.delete": _object({"id": _TEXT, "name": _TEXT, "deleted": _YES_NO}),
     "login": _object({"stores": {"type": "object"}, "identity": {"anyOf": [_IDENTITY, {"type": "null"}]}}),
     "logout": _object({"forgotten": _list(_TEXT)}),

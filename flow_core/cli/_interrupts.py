@@ -62,6 +62,10 @@ class Interrupts:
             yield
         finally:
             self._depth -= 1
+        self.let_through()
+
+    def let_through(self) -> None:
+        """Raise the signal that is held back, if there is one: what is being done may be left."""
         pending, self._pending = self._pending, None
         if pending is not None:
             raise Interrupted(pending)

@@ -73,7 +73,23 @@ def attempt_record(attempt: Attempt) -> dict[str, object]:
 def detail(flow: Flow, row: TaskRow) -> dict[str, object]:
     """Return a task's row with all of its attempts."""
     attempts = flow.session.journal.attempts(row.id)
-    return {**record(row, attempts), "attempts": [attempt_record(attempt) for attempt in attempts]}
+    told = [attempt_record(attempt) for attempt in attempts]
+    return {**record(row, attempts), "attempts": told, "results": results(flow, row)}
+
+
+def results(flow: Flow, row: TaskRow) -> dict[str, object] | None:
+    """Return where a task's results go and how much is there, in bytes; None for a task that keeps none."""
+    keeping = flow.session.journal.keeping(row.id)
+    if keeping is None:
+        return None
+    sizes = [upload.bytes for upload in flow.session.journal.uploads(row.id)]
+    return {
+        "store": keeping.store,
+        "phase": keeping.phase,
+        "files": len(sizes),
+        "bytes": sum(sizes),
+        "error": keeping.error,
+    }
 
 
 def line(row: TaskRow, now: float, relative: bool) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from flow_core.cli._attached import Attached
 from flow_core.cli._envelope import emit
 from flow_core.cli._interrupts import Interrupted, Interrupts
 from flow_core.cli._rows import detail
+from flow_core.cli._snapshot import Snapshot
 from flow_core.cli._streams import attached_printer
 from flow_core.cli._talk import quoted, say
 from flow_core.client import Flow
@@ -162,7 +163,7 @@ def _submit(flow: Flow, plan: Plan, interrupts: Interrupts) -> tuple[Task, int |
     """Return the task, and the signal that came while it was being submitted: no submit is left half done for one."""
     task: Task | None = None
     try:
-        with interrupts.held():
+        with interrupts.held(), Snapshot(interrupts):
             task = flow.submit_plan(plan)
     except Interrupted as signal_:
         if task is None:

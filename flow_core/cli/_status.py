@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from flow_core.cli._rows import HEADER, detail, line, record, run_time
+from flow_core.cli._rows import HEADER, detail, line, record, results, run_time
 from flow_core.cli._table import columns, is_terminal, pairs, show
 from flow_core.cli._talk import say, say_which
 from flow_core.cli._words import ago, stamp
 from flow_core.client import Flow
 from flow_core.journal import TaskRow
-from flow_core.types import LIVE_STATES, Attempt
+from flow_core.types import LIVE_STATES, Attempt, format_size
 
 NEWEST = 20
 
@@ -85,11 +85,13 @@ class Status:
     def text(self) -> str:
         """Return the plain text: one task in detail, or the columns."""
         if len(self._ids) == 1:
-            return describe(self.rows[0], self._attempts(self.rows[0]), relative=is_terminal())
+            return describe(self.rows[0], self._attempts(self.rows[0]), is_terminal(), results(self.flow, self.rows[0]))
         return columns(HEADER, self.lines(relative=False))
 
 
-def describe(row: TaskRow, attempts: Sequence[Attempt], relative: bool) -> str:
+def describe(
+    row: TaskRow, attempts: Sequence[Attempt], relative: bool, kept: Mapping[str, object] | None = None
+) -> str:
     """Return everything that is known of a task, one fact a line, its attempts and nodes below."""
     now = time.time()
 
@@ -111,10 +113,21 @@ def describe(row: TaskRow, attempts: Sequence[Attempt], relative: bool) -> str:
         ("ended", at(row.ended_at)),
         ("ran for", run_time(row.started_at, row.ended_at, now)),
         ("cancel asked", at(row.cancel_requested_at)),
+        ("results", "" if kept is None else _kept(row, kept)),
         ("reference", row.ref or ""),
     ]
     table = columns(_NODE_HEADER, _node_lines(attempts, now)) if attempts else ""
     return pairs(facts) + (f"\n{table}" if table else "")
+
+
+def _kept(row: TaskRow, kept: Mapping[str, object]) -> str:
+    """Say where a task's results are."""
+    note = f" ({kept['error']})" if kept["error"] else ""
+    if kept["phase"] == "kept":
+        return f"{kept['files']} files, {format_size(int(str(kept['bytes'])))} in {kept['store']}{note}"
+    if kept["phase"] == "gone":
+        return f"gone from {kept['store']}{note}"
+    return (f"wait on the node for {kept['store']}" if row.is_final else f"will go to {kept['store']}") + note
 
 
 _NODE_HEADER = ("ATTEMPT", "NODE", "STATUS", "EXIT", "TIME", "HOST", "REASON")

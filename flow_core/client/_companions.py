@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flow_core.errors import ConfigError
 from flow_core.types import FrontendTask
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.types import TaskConfig
 
+_KEPT_CALL = 1 << 20  # bytes
+
 
 def keep(session: Session, task_id: str, task: FrontendTask | None) -> None:
     """Keep the frontend and the files of a task. Raises StateError when that cannot be written."""
-    if task is None or not task.frontend:
+    if task is None or not (task.frontend or _is_small_call(task)):
         return
     import json
     from base64 import b64encode
@@ -31,13 +34,20 @@ def recall(session: Session, task_id: str, config: TaskConfig) -> TaskConfig | F
     try:
         text = _path(session, task_id).read_bytes()
     except FileNotFoundError:
-        return config
+        if config.function is None:
+            return config
+        raise ConfigError(f"the arguments of {task_id} were not kept", "call the function again from Python") from None
     import json
     from base64 import b64decode
 
     content = json.loads(text)
     files = {name: b64decode(data) for name, data in content["files"].items()}
     return FrontendTask(config, files=files, source=content["source"], frontend=content["frontend"])
+
+
+def _is_small_call(task: FrontendTask) -> bool:
+    """Whether a function is called whose arguments are worth keeping a second time."""
+    return task.config.function is not None and sum(map(len, task.files.values())) <= _KEPT_CALL
 
 
 def _path(session: Session, task_id: str) -> Path:

@@ -53,3 +53,12 @@ class TaskFields(TypedDict, total=False):
     idempotency_key: str
     provider: str
     options: Mapping[str, Mapping[str, object]]
+
+
+class FunctionFields(TaskFields, total=False):
+    """What a function can be asked for: the words of a task, the node's ``python`` (default: this one where the node sees
+    its files, else ``python3``), and ``trusted``: false reads no pickle that comes back, only plain data.
+    """
+
+    python: str
+    trusted: bool

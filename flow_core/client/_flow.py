@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
     from flow_core.nodes import NodeUsage
+    from flow_core.results import Sweep
     from flow_core.types import QueuedTask
 
 Command = str | Sequence[str] | TaskConfig | FrontendTask
@@ -58,13 +59,13 @@ class Flow:
         ``command``: text for ``sh -c``, a sequence of arguments for no shell, or a whole config (also of a task that
         was read) to change by ``fields``.
         """
-        from flow_core.spec import merge, read_mapping, to_mapping
+        from flow_core.spec import merge, read_mapping, user_form
 
         if isinstance(command, FrontendTask):
             command = command.config
         given: Mapping[str, Any]
         if isinstance(command, TaskConfig):
-            given = merge(to_mapping(command), dict(fields))
+            given = merge(user_form(command), dict(fields))
         else:
             given = {"command": command if isinstance(command, str) else list(command), **fields}
         return read_mapping(given, providers=self.provider_names())
@@ -145,7 +146,17 @@ class Flow:
 
     def refresh(self, tasks: Collection[str] | None = None) -> dict[str, FlowError]:
         """Ask the providers about open tasks; returns the profiles that could not be asked, with the reason."""
-        return refresh(self.session, tasks)
+        from flow_core.client._keeping import settle_all
+
+        failed = refresh(self.session, tasks)
+        settle_all(self.session, tasks)
+        return failed
+
+    def gc(self, dry_run: bool = False) -> list[Sweep]:
+        """Remove results older than their store's ``keep``, and bytes that no task names; a record for each store."""
+        from flow_core.client._sweep import gc
+
+        return gc(self.session, dry_run)
 
     def queue(self, provider: str | None = None) -> list[QueuedTask]:
         """List what runs at a provider and what waits there, in order, each with its reason."""
@@ -207,6 +218,14 @@ class Flow:
         (spec,) = self.config("true", volumes=[wanted]).volumes
         create_volume(self.session, face.profile, spec)
         return self.volume(name, face.profile)
+
+    def snapshot_volume(self, name: str, new_name: str, provider: str | None = None) -> Volume:
+        """Make a new volume of what is in one now.
+
+        Raises ConflictError for a name that is taken, CapabilityError or UnavailableError where it cannot be done.
+        """
+        (spec,) = self.config("true", volumes=[{"name": new_name}]).volumes
+        return self.provider(provider).snapshot_volume(self.volume(name, provider).id, spec.name)
 
     def delete_volume(self, name: str, provider: str | None = None) -> bool:
         """Delete a volume and what is in it; nothing else in Flow ever does."""

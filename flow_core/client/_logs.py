@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
-from flow_core.errors import NotFoundError, StateError, TransientError, UnavailableError
+from flow_core.client._stored_logs import stored_nodes
+from flow_core.errors import FlowError, LogsGoneError, NotFoundError, StateError, TransientError, UnavailableError
 from flow_core.types import FINAL_STATES, LogChunk, LogCursor, NodeAccess, TaskRef, parse_ref
 
 if TYPE_CHECKING:
@@ -52,13 +53,21 @@ def read_log(
     """Yield a task's log from ``cursor`` on; with ``follow`` until the task is final or ``closed`` says so.
 
     Without ``streams`` this waits for the end as the nodes tell it, at once where none can be reached. Raises
-    NotFoundError when the machine is gone and nothing was kept, StateError when the journal can no longer be written.
+    LogsGoneError when the machine is gone and nothing was kept, StateError when the journal can no longer be written.
     """
     ref = _accepted(session, task_id, follow, closed)
     if ref is None:
         return
-    provider = session.provider(session.journal.task(task_id).profile)
+    try:
+        provider = session.provider(session.journal.task(task_id).profile)
+    except FlowError:  # no longer installed, or set up: what was kept can be read all the same
+        if not (kept := stored_nodes(session, session.journal.task(task_id))):
+            raise
+        yield from kept[0][0].read(cursor, follow, ranks, streams)
+        return
     nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+    if not nodes and streams:
+        nodes = stored_nodes(session, session.journal.task(task_id))
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
     while nodes:
         try:
@@ -76,8 +85,8 @@ def read_log(
     elif "flow_logs_read" in provider.supports:
         yield from _resumed(provider, ref, cursor, follow, ranks, streams, over)
     elif session.journal.task(task_id).state in FINAL_STATES:
-        raise NotFoundError(
-            f"the logs of {task_id} are gone with its machine", "keep them with a result store next time"
+        raise LogsGoneError(
+            f"the logs of {task_id} are gone with its machine", "keep them with `result_store` next time"
         )
 
 

@@ -10,7 +10,7 @@ from flow_core.types import Problem, TaskConfig, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
-    from flow_core.faces import Provider
+    from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
 
 _ANY = "any:"
@@ -24,6 +24,42 @@ def not_there(session: Session, provider: Provider, config: TaskConfig) -> Itera
         found = _dependency(session, provider.profile, word, f"depends_on[{number}]")
         if isinstance(found, Problem):
             yield found
+
+
+def not_kept(session: Session, provider: Provider, config: TaskConfig) -> Iterator[Problem]:
+    """Name why what the task keeps would not reach its result store."""
+    from flow_core.client._keeping import is_shared, store_of
+    from flow_core.settings._model import OWN_STORE
+
+    name = store_of(config, session.choose(provider.profile))
+    if name is None:
+        return
+    try:
+        store = session.result_store(name)
+        tickets = "flow_result_ticket" in store.supports
+    except FlowError as error:
+        yield Problem("result_store", "NO_STORE", error.message, error.hint)
+        return
+    most = session.settings.result_store(name).store.max_bytes
+    if most is not None and (problem := _no_room(store, most)) is not None:
+        yield problem
+    reached = tickets and (
+        is_shared(session, provider, name) or session.settings.result_store(name).provider != OWN_STORE
+    )
+    if not reached and "flow_node_access" not in provider.supports:
+        message = f"nothing that {provider.profile} runs can reach the result store {name}"
+        yield Problem("outputs", "NO_RESULT_STORE", message, "name one that gives tickets with `result_store`")
+
+
+def _no_room(store: ResultStore, most: int) -> Problem | None:
+    from flow_core.results import used
+    from flow_core.types import format_size
+
+    size = used(store)
+    if size < most:
+        return None
+    message = f"the result store {store.name} is full: {format_size(size)} of {format_size(most)}"
+    return Problem("result_store", "STORE_FULL", message, "make room with: flow gc, or flow artifacts rm TASK")
 
 
 def _code(session: Session, provider: Provider, config: TaskConfig) -> Iterator[Problem]:

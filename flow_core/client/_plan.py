@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from flow_core.client._needs import not_there
+from flow_core.client._needs import not_kept, not_there
 from flow_core.errors import ConfigError, FlowError
 from flow_core.types import FrontendTask, OfferRequest, PolicyContext, Problem, TaskConfig
 
@@ -61,7 +61,7 @@ def make_plan(session: Session, config: TaskConfig, priced: bool = False) -> Pla
         raise ConfigError(_summary(errors, profile), problems=errors)
     return Plan(
         config=config,
-        name=config.name or default_name(config.command),
+        name=config.name or default_name([config.function.name] if config.function else config.command),
         profile=profile,
         provider=provider,
         warnings=tuple(p for p in problems if p.severity != "error"),
@@ -89,14 +89,14 @@ def _with_defaults(config: TaskConfig, profile: Profile) -> TaskConfig:
     """Lay the profile's ``defaults:`` below the config: they fill what the config leaves at its default."""
     if not profile.defaults:
         return config
-    from flow_core.spec import merge, read_mapping, to_mapping
+    from flow_core.spec import merge, read_mapping, user_form
 
-    merged = merge(profile.defaults, to_mapping(config))
+    merged = merge(profile.defaults, user_form(config))
     return read_mapping(merged, file=f"profile {profile.name}", providers=[profile.provider, *config.options])
 
 
 def _ask_policies(session: Session, config: TaskConfig, profile: Profile, price: Decimal | None) -> TaskConfig:
-    from flow_core.spec import read_mapping, to_mapping
+    from flow_core.spec import read_mapping, user_form
 
     context = PolicyContext(
         provider=profile.provider,
@@ -104,7 +104,7 @@ def _ask_policies(session: Session, config: TaskConfig, profile: Profile, price:
         price_per_hour=None if price is None else str(price),
         user=session.environ.get("USER", "") or str(os.getuid()),
     )
-    return session.host.policy(config, context, lambda c: read_mapping(to_mapping(c), providers=list(c.options)))
+    return session.host.policy(config, context, lambda c: read_mapping(user_form(c), providers=list(c.options)))
 
 
 def _check(
@@ -112,7 +112,12 @@ def _check(
 ) -> tuple[list[Problem], list[str]]:
     from flow_core.bundle import rooted
 
-    problems = [*_beyond(provider, config, price), *_options(provider, config), *not_there(session, provider, config)]
+    problems = [
+        *_beyond(provider, config, price),
+        *_options(provider, config),
+        *not_there(session, provider, config),
+        *not_kept(session, provider, config),
+    ]
     if "flow_provision_check" not in provider.supports:
         return problems, ["quota and availability"]
     return [*problems, *provider.check(rooted(config, session.cwd))], []
@@ -144,8 +149,6 @@ def _beyond(provider: Provider, config: TaskConfig, price: Decimal | None) -> It
             yield Problem(path, "CAPABILITY", f"{name} cannot {what}", f"leave out {path} or use another provider")
     if facts.max_nodes is not None and config.num_instances > facts.max_nodes:
         yield Problem("num_instances", "TOO_MANY_NODES", f"{name} runs at most {facts.max_nodes} nodes per task")
-    if config.outputs and config.result_store is None:
-        yield Problem("outputs", "NO_RESULT_STORE", "artifacts need a result store", "write them to a volume instead")
     yield from _over_price(config, price)
 
 

@@ -51,9 +51,13 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     refs = {row.id: parse_ref(row.ref or "")[2] for row in rows}
     reports = retry(lambda: provider.status(list(refs.values())))
     told = {row.id: reports[refs[row.id]] for row in rows if refs[row.id] in reports}
+    if told:
+        session.journal.forget_missing(session.journal.missing() & told.keys())
     told = {row.id: told[row.id] for row in rows if row.id in told and not _is_known(row, told[row.id])}
     ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
-    apply(session, {**told, **{task_id: _witnessed(provider, ref, told[task_id]) for task_id, ref in ends.items()}})
+    apply(
+        session, {**told, **{name: _witnessed(session, provider, name, ref, told[name]) for name, ref in ends.items()}}
+    )
     for row in rows:
         report = reports.get(refs[row.id])
         if report is None:
@@ -62,17 +66,36 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
             provider.cancel(refs[row.id], _grace(session, row))
 
 
-def _witnessed(provider: Provider, ref: TaskRef, report: TaskReport) -> TaskReport:
-    """Return the end as the task's own folder has it, where that can be read: the provider knows the machine's only."""
-    if report.source != "provider" or "flow_node_access" not in provider.supports:
+def _witnessed(session: Session, provider: Provider, task_id: str, ref: TaskRef, report: TaskReport) -> TaskReport:
+    """Return the end as the task's own folder has it, or its store: the provider knows the machine's only."""
+    if report.source != "provider":
         return report
+    return _in_folder(provider, ref) or _in_store(session, task_id) or report
+
+
+def _in_store(session: Session, task_id: str) -> TaskReport | None:
+    """Return the end as a task's store has it, where it has one that can be asked."""
+    if session.journal.keeping(task_id) is None:
+        return None
+    from flow_core.client._kept import manifest
+
+    try:
+        return manifest(session, session.journal.task(task_id)).report
+    except FlowError:
+        return None
+
+
+def _in_folder(provider: Provider, ref: TaskRef) -> TaskReport | None:
+    """Return the end as a task's folder has it, where that can be read."""
+    if "flow_node_access" not in provider.supports:
+        return None
     from flow_core.client._logs import open_nodes
 
     try:
         found = [node.report() for node, _ in open_nodes(provider, ref)]
-    except FlowError:  # the machine is gone with its end
-        return report
-    return next((told for told in found if told is not None and told.is_final), report)
+    except FlowError:  # the machine is gone
+        found = []
+    return next((told for told in found if told is not None and told.is_final), None)
 
 
 def _grace(session: Session, row: TaskRow) -> float:
@@ -104,17 +127,20 @@ def apply(session: Session, reports: Mapping[str, TaskReport]) -> None:
 
 def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
     """A provider does not know a task: believed only when it says so twice, 30 s apart, and finds no trace of it."""
-    journal = session.journal
-    first = next((row_.event.at for row_ in journal.events(row.id) if row_.event.kind == "task.missing"), None)
-    if first is None:
-        journal.add_event("task.missing", row.id, {"profile": row.profile, "ref": ref.id})
+    if (end := _in_store(session, row.id)) is not None:
+        apply(session, {row.id: end})
         return
-    if abs(time.time() - first) < _MISSING_FOR:
+    journal, now = session.journal, time.time()
+    since = journal.note_missing(row.id, now)
+    if since == now:
+        journal.add_event("task.missing", row.id, {"profile": row.profile, "ref": ref.id})
+    if now - since < _MISSING_FOR:
         return
     request_ids = [submission.request_id for submission in journal.submissions(row.id)]
     if not session.provider(row.profile).find(request_ids, row.created_at):
         reason = f"{row.profile} no longer knows this task, and no record of its end was found"
         apply(session, {row.id: TaskReport("lost", reason, source="provider", observed_at=time.time())})
+        journal.forget_missing([row.id])
 
 
 def reconcile(session: Session) -> None:
@@ -122,12 +148,14 @@ def reconcile(session: Session) -> None:
     journal = session.journal
     profiles = {row.profile for row in (*journal.unfinished(), *journal.duplicates())}
     for profile in sorted(profiles):
-        if journal.due_for_reconcile(profile, RECONCILE_EVERY):
-            try:
+        try:
+            # Where a look costs nothing nobody waits for the next turn to see what a killed command has left.
+            every = 0.0 if session.provider(profile).facts.prompt else RECONCILE_EVERY
+            if journal.due_for_reconcile(profile, every):
                 _reconcile_profile(session, profile)
                 _cancel_duplicates(session, profile)
-            except FlowError as error:
-                journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
+        except FlowError as error:
+            journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
 
 
 def _reconcile_profile(session: Session, profile: str) -> None:

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import attrs
+
 from flow_core.client._companions import keep
+from flow_core.client._keeping import arrange
 from flow_core.client._needs import dependencies, find_secrets
 from flow_core.client._refresh import adopt
 from flow_core.errors import FlowError, PluginError, ProviderError, StateError, TransientError
@@ -37,11 +40,16 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     """
     secrets = find_secrets(session, plan.config)
     submission = make_submission(session, plan, new_task_id(), secrets)
+    kept = arrange(session, plan, submission.task_id)
+    if kept is not None:
+        submission = attrs.evolve(submission, bundle=kept.completed(submission.bundle))
     _create_volumes(session, plan)
     keep(session, submission.task_id, plan.task)
     row = _record_intent(session, plan, submission)
     if row.existing:
         return row
+    if kept is not None:
+        session.journal.add_keeping(row.id, kept.store, kept.leave.expires_at if kept.leave else None)
     try:
         send(session, plan, submission)
     except BaseException:

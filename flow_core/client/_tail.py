@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.client._logs import open_nodes, read_log
+from flow_core.client._stored_logs import stored_nodes
 from flow_core.errors import FlowError
 from flow_core.types import LogChunk, LogCursor, Position, parse_ref
 
@@ -63,9 +64,10 @@ def _nodes(session: Session, task_id: str) -> list[Node]:
     if row.ref is None:
         return []
     try:
-        return [node for node, _ in open_nodes(session.provider(row.profile), parse_ref(row.ref)[2])]
+        found = open_nodes(session.provider(row.profile), parse_ref(row.ref)[2])
     except FlowError:
-        return []
+        found = []
+    return [node for node, _ in found or stored_nodes(session, row)]
 
 
 def _asked(nodes: Iterable[Node], tail: int | None, since: float | None) -> Iterator[LogCursor]:

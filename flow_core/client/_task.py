@@ -6,20 +6,38 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 
+from flow_core.client._keeping import carry
 from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
 from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
-from flow_core.errors import FlowError, NotFoundError, TaskFailed, TaskLostError, TransientError, UnavailableError
+from flow_core.errors import (
+    ConfigError,
+    FlowError,
+    NotFoundError,
+    TaskFailed,
+    TaskLostError,
+    TransientError,
+    UnavailableError,
+)
 from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskConfig, TaskRef, parse_ref
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from flow_core.client._forward import Way
+    from flow_core.client._kept import Artifact
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
     from flow_core.secrets import Redactor
     from flow_core.types import ShellSession
+
+    R_co = TypeVar("R_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    R_co = TypeVar("R_co", covariant=True)
 
 TIMED_OUT_STATUS, CANCELLED_STATUS = 124, 130
 _LATE_SECONDS = 0.6
@@ -48,8 +66,11 @@ def _passed(deadline: Callable[[], float | None], early: float = 0.0) -> Callabl
     return passed
 
 
-class Task:
-    """A submitted task. It outlives this object and this process; :meth:`Flow.task` finds it again."""
+class Task(Generic[R_co]):
+    """A submitted task. It outlives this object and this process; :meth:`Flow.task` finds it again.
+
+    ``R_co`` is what the function returns that it calls.
+    """
 
     def __init__(self, session: Session, row: TaskRow) -> None:
         self._session = session
@@ -126,6 +147,7 @@ class Task:
         if not self.is_final or self._is_near():
             self._until_told(deadline)
             self._until_final(deadline)
+            carry(self._session, self.id)
         if check and self._row.state != "succeeded":
             raise TaskFailed(f"{self.id} {self._row.state}: {self._row.reason}", task_exit_code=self._row.exit_code)
         return exit_status(self._row)
@@ -190,6 +212,25 @@ class Task:
             left = math.inf if limit is None else limit - time.monotonic()
             sleep(min(backoff.next(), left), passed)
 
+    def result(self, timeout: float | None = None, trusted: bool = True) -> R_co:
+        """Wait for the end of a function and return its value, or raise the exception that it raised.
+
+        Raises TimeoutError after ``timeout`` seconds (the task goes on), :class:`~flow_core.RemoteError` for an exception
+        whose type is not known here, TaskFailed when its process ended without a value, StateError when the value is
+        damaged, CapabilityError when it cannot be read here, or is a pickle and ``trusted`` is false. Of several nodes it is
+        that of rank 0.
+        """
+        from flow_core.client._result import result
+
+        self._of_function()
+        self.wait(timeout)
+        value: R_co = result(self._session, self._row, self.config, trusted)
+        return value
+
+    def _of_function(self) -> None:
+        if self.config.function is None:
+            raise ConfigError(f"{self.id} runs a command, which has no value", "see its exit_code and its logs")
+
     def cancel(self, grace: float | None = None) -> bool:
         """End the task: stop signal, ``grace`` seconds (default: the config's), then by force. False when it had ended."""
         if self.refresh().state in FINAL_STATES:
@@ -239,27 +280,33 @@ class Task:
 
     def stream(
         self,
-        out: BinaryIO,
-        err: BinaryIO,
+        out: BinaryIO | None = None,
+        err: BinaryIO | None = None,
         follow: bool = True,
         redact: bool = True,
         deadline: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Copy the log to ``out`` and ``err``, byte for byte except that values of the task's own secrets become ``***``.
+        """Copy the log to ``out`` and ``err`` until the end, byte for byte; values of the task's own secrets become ``***``.
 
-        ``deadline``: as for :meth:`read`.
+        Default: this process's stdout and stderr. ``deadline``: as for :meth:`read`.
         """
-        from flow_core.client._output import copy
+        from flow_core.client._output import copy, standard_streams
 
-        chunks = self.read(follow, None, None, STREAMS, deadline)
-        copy(chunks, out, err, self.redactor() if redact else None)
+        chunks, own = self.read(follow, None, None, STREAMS, deadline), standard_streams()
+        copy(chunks, out or own[0], err or own[1], self.redactor() if redact else None)
 
     def redactor(self) -> Redactor:
-        """Return what masks the values of the task's own secrets, as far as they are known here."""
+        """Return what masks the values of the task's own secrets.
+
+        Raises ConfigError when one is not known here: no value that was delivered is kept, so it could not be masked.
+        """
         from flow_core.secrets import Redactor, find
 
-        found = (find(ref.name, self._session.secret_stores) for ref in self.config.secrets)
-        return Redactor(secret for secret in found if secret is not None)
+        found = {ref.name: find(ref.name, self._session.secret_stores) for ref in self.config.secrets}
+        if missing := ", ".join(sorted(name for name, secret in found.items() if secret is None)):
+            hint = "set it in the environment or keep it with `flow secret set`; --no-redact shows the log as it is"
+            raise ConfigError(f"{missing} cannot be masked in the log of {self.id}: its value is not known here", hint)
+        return Redactor(secret for secret in found.values() if secret is not None)
 
     @property
     def ready(self) -> bool:
@@ -268,6 +315,23 @@ class Task:
             return False
         attempts = self._session.journal.attempts(self.id)
         return bool(attempts) and all(node.ready for node in attempts[-1].nodes)
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until the task is :attr:`ready`.
+
+        Raises TimeoutError after ``timeout`` seconds (the task goes on), TaskFailed when it ends before.
+        """
+        from flow_core.waiting import Backoff
+
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        backoff = Backoff(min(self._session.provider(self._row.profile).facts.min_poll_seconds, 1.0), 2.0)
+        while not self.ready:
+            if self.is_final:
+                message = f"{self.id} ended before it was ready ({self._row.state}: {self._row.reason})"
+                raise TaskFailed(message, f"flow logs {self.id}", task_exit_code=self._row.exit_code)
+            if (left := deadline - time.monotonic()) <= 0:
+                raise TimeoutError(f"{self.id} is not ready")
+            time.sleep(min(backoff.next(), left))
 
     def forward(self, port: int | str, rank: int = 0) -> tuple[str, int]:
         """Return the (host, port) of this machine that leads to the node's ``port``: a number, or a name of its ``ports``.
@@ -285,6 +349,31 @@ class Task:
         if self._row.state != "running":
             raise UnavailableError(f"{self.id} is {self._row.state}: nothing listens there", "wait until it runs")
         return find_way(provider, ref, self.config, rank, port)
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """What it kept of its ``outputs``, by path. Raises UnavailableError before its end, NotFoundError when it is gone."""
+        from flow_core.client._kept import artifacts
+
+        return artifacts(self._session, self.refresh())
+
+    def remove_kept(self) -> bool:
+        """Remove all that it kept from its store; False when there was nothing. Its bytes go with the next :meth:`Flow.gc`.
+
+        Raises UnavailableError while it is on its way there.
+        """
+        from flow_core.client._sweep import remove
+
+        return remove(self._session, self.refresh())
+
+    def kept(self, kind: str, path: str, offset: int = 0) -> Iterator[bytes]:
+        """Yield the bytes of one thing that it kept from ``offset`` on, from its node or its store: ``("result", "result")``.
+
+        Raises NotFoundError when there is none.
+        """
+        from flow_core.client._kept import read_kept
+
+        return read_kept(self._session, self.refresh(), kind, path, offset)
 
     def exec(self, command: Collection[str], rank: int = 0, tty: bool = False) -> ShellSession:
         """Say how to run ``command`` beside the running task, with its environment: a local command line to start."""

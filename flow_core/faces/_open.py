@@ -32,7 +32,7 @@ def open_result_store(catalog: Catalog, profile: Profile, credentials: Credentia
     """Open the result store of ``profile``, one of the ``result_stores`` of the settings."""
     from flow_core.faces._result_store import ResultStore
 
-    return ResultStore(_open(catalog.plugin("result store", profile.provider), profile, credentials))
+    return ResultStore(_open(catalog.plugin("result store", profile.provider), profile, credentials), profile.name)
 
 
 def open_frontend(catalog: Catalog, name: str, credentials: Credentials, environ: Mapping[str, str]) -> Frontend:

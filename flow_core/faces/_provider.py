@@ -219,3 +219,7 @@ class Provider(Face):
     def delete_volume(self, id: str) -> bool:  # noqa: A002 - the contract's word
         """Delete a volume and what is in it; True when it was there."""
         return self._typed("flow_volume_delete", self._call("flow_volume_delete", id=id), bool)
+
+    def snapshot_volume(self, id: str, name: str) -> Volume:  # noqa: A002 - the contract's word
+        """Copy a volume as it is now into a new one called ``name``."""
+        return self._typed("flow_volume_snapshot", self._call("flow_volume_snapshot", id=id, name=name), Volume)

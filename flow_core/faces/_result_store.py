@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from flow_core.errors import FlowError, StateError
 from flow_core.faces._face import Face
 from flow_core.types import ResultInfo, Ticket
+
+if TYPE_CHECKING:
+    from flow_core.plugins._scope import Scope
 
 _SECONDS = 30.0
 
@@ -16,13 +20,20 @@ class ResultStore(Face):
 
     bounds = dict.fromkeys((f"flow_result_{verb}" for verb in ("ticket", "stat", "list", "get", "delete")), _SECONDS)
 
+    def __init__(self, scope: Scope, name: str = "") -> None:
+        super().__init__(scope)
+        self._name = name
+
     @property
     def name(self) -> str:
-        """The name of its entry point."""
-        return self._scope.name
+        """What the settings call it."""
+        return self._name or self._scope.name
 
     def ticket(self, key: str, method: str, size: int | None = None, expires_in: float = 3600.0) -> Ticket:
-        """Give leave to ``PUT`` or ``GET`` one object of ``size`` bytes for ``expires_in`` seconds."""
+        """Give leave to ``PUT`` or ``GET`` one object of ``size`` bytes for ``expires_in`` seconds.
+
+        A ``key`` that ends with ``/`` stands for all objects below it. Raises CapabilityError where there is no such leave.
+        """
         hook = "flow_result_ticket"
         return self._typed(hook, self._call(hook, key=key, method=method, size=size, expires_in=expires_in), Ticket)
 

@@ -77,12 +77,19 @@ class ResultHooks(Protocol):
 
     @hookspec(firstresult=True)
     def flow_result_ticket(self, key: str, method: str, size: int | None, expires_in: float) -> Ticket:
-        """Give leave to PUT or GET one object for ``expires_in`` seconds without SDK or credential; 30 s.
+        """Give leave to move objects for ``expires_in`` seconds without SDK or credential; 30 s.
+
+        ``method`` is PUT or GET. A ``key`` that ends with ``/`` asks for leave to PUT any object below it, for a machine
+        that learns the names of its objects only later: a ticket with ``{key}`` in it, or a PATH that is a folder.
+        Raises CapabilityError for what the store cannot give leave for; then the client moves those bytes.
 
         Example::
 
             @hookimpl
             def flow_result_ticket(self, key, method, size, expires_in):
+                if key.endswith("/"):
+                    form = self._bucket.presign_form(key + "{key}", expires_in)
+                    return Ticket("POST", form.url, fields=form.fields)
                 return Ticket(method, self._bucket.presign(key, method, expires_in))
         """
         optional("flow_result_ticket")

@@ -12,6 +12,7 @@ from flow_core.journal._submissions import identity_of, select
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from flow_core.journal._rows import SubmissionRow
 
@@ -62,6 +63,21 @@ class Reconciliation(Database):
             self.check()
         return self._write(lambda db: _take_turn(db, profile, every, now))
 
+    def note_missing(self, task_id: str, at: float) -> float:
+        """Note that the provider does not know a task; return since when it has not, without having known it between."""
+        return self._write(lambda db: _note_missing(db, task_id, at))
+
+    def missing(self) -> set[str]:
+        """Return the tasks that were noted so."""
+        query = "SELECT key FROM meta WHERE key >= 'missing:' AND key < 'missing;'"
+        return {key.partition(":")[2] for (key,) in self._read(lambda db: db.execute(query).fetchall())}
+
+    def forget_missing(self, task_ids: Iterable[str]) -> None:
+        """Note that the provider knows these tasks, or that their end is known."""
+        keys = [(f"missing:{task_id}",) for task_id in task_ids]
+        if keys:
+            self._write(lambda db: db.executemany("DELETE FROM meta WHERE key = ?", keys))
+
     def _claim(self, db: sqlite3.Connection, request_id: str) -> bool:
         found = select(db, f"{_OPEN} AND s.request_id = ?", request_id)
         if not found or _owner.is_alive(self._owners, found[0].owner):
@@ -69,6 +85,15 @@ class Reconciliation(Database):
         query = "UPDATE submissions SET pid = ?, boot_id = ?, owner = ? WHERE request_id = ?"
         db.execute(query, (*identity_of(self._owner.name), request_id))
         return True
+
+
+def _note_missing(db: sqlite3.Connection, task_id: str, at: float) -> float:
+    key = f"missing:{task_id}"
+    since = _meta(db, key)
+    if since is None or float(since) > at:  # the clock was set back
+        db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, repr(at)))
+        return at
+    return float(since)
 
 
 def _is_due(db: sqlite3.Connection, profile: str, every: float, now: float) -> bool:

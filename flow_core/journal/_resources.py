@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from flow_core.errors import NotFoundError
 from flow_core.journal._database import Database
-from flow_core.journal._rows import ResourceRow, UploadRow
+from flow_core.journal._rows import KeepingRow, ResourceRow, UploadRow
+from flow_core.types._mapping import EMPTY
 
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+_KEEPING = "task_id, store, phase, expires_at, error"
 _RESOURCE = "request_id, profile, kind, id, task_id, phase, created_at, released_at"
 
 
@@ -67,6 +74,42 @@ class Resources(Database):
         """Return what of a task reached the result store, by key."""
         query = "SELECT task_id, key, bytes, sha256, at FROM uploads WHERE task_id = ? ORDER BY key"
         return [UploadRow._make(row) for row in self._read(lambda db: db.execute(query, (task_id,)).fetchall())]
+
+    def add_keeping(self, task_id: str, store: str, expires_at: float | None) -> None:
+        """Record that a task's results go to ``store``; tickets that last until ``expires_at`` went along (None: none)."""
+        query = "INSERT INTO keeping (task_id, store, expires_at) VALUES (?, ?, ?) ON CONFLICT (task_id) DO NOTHING"
+        self._write(lambda db: db.execute(query, (task_id, store, expires_at)))
+
+    def mark_keeping(
+        self,
+        task_id: str,
+        phase: str,
+        error: str = "",
+        expires_at: float | None = None,
+        sizes: Mapping[str, int] = EMPTY,
+    ) -> None:
+        """Record how it stands: ``open``, ``kept`` (objects by ``sizes``: key -> bytes) or ``gone``, and what is wrong."""
+        query = "UPDATE keeping SET phase = ?, error = ?, expires_at = coalesce(?, expires_at) WHERE task_id = ?"
+        rows = [(task_id, key, size, key.rpartition("/")[2], time.time()) for key, size in sizes.items()]
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(query, (phase, error, expires_at, task_id))
+            db.executemany(
+                "INSERT OR REPLACE INTO uploads (task_id, key, bytes, sha256, at) VALUES (?, ?, ?, ?, ?)", rows
+            )
+
+        self._write(write)
+
+    def keeping(self, task_id: str) -> KeepingRow | None:
+        """Return where a task's results go; None where they go nowhere."""
+        query = f"SELECT {_KEEPING} FROM keeping WHERE task_id = ?"
+        found = self._read(lambda db: db.execute(query, (task_id,)).fetchone())
+        return None if found is None else KeepingRow._make(found)
+
+    def keepings(self, phase: str = "open") -> list[KeepingRow]:
+        """Return what is in a phase, oldest first."""
+        query = f"SELECT {_KEEPING} FROM keeping WHERE phase = ? ORDER BY task_id"
+        return [KeepingRow._make(row) for row in self._read(lambda db: db.execute(query, (phase,)).fetchall())]
 
     def _resource(self, request_id: str) -> ResourceRow:
         query = f"SELECT {_RESOURCE} FROM resources WHERE request_id = ?"

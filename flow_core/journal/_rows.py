@@ -137,6 +137,16 @@ class UploadRow(NamedTuple):
     at: float
 
 
+class KeepingRow(NamedTuple):
+    """Where a task's results go. ``phase``: open, kept, or gone; ``expires_at`` (UTC seconds): of the tickets it has."""
+
+    task_id: str
+    store: str
+    phase: str
+    expires_at: float | None
+    error: str
+
+
 @attrs.frozen
 class AttemptChange:
     """One attempt before (None: it is new) and after a report."""

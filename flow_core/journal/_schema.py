@@ -42,7 +42,15 @@ _FIRST = (
         PRIMARY KEY (task_id, key)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_RESULTS = (
+    # Tasks whose results go to a store: `phase` is open until they are there, then kept, or gone when they never will be.
+    """CREATE TABLE keeping (
+        task_id TEXT PRIMARY KEY, store TEXT NOT NULL, phase TEXT NOT NULL DEFAULT 'open', expires_at REAL,
+        error TEXT NOT NULL DEFAULT '') WITHOUT ROWID""",
+    "CREATE INDEX keeping_open ON keeping (phase) WHERE phase = 'open'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _RESULTS)
 """Step n leads from version n to n + 1. A released step is never edited: changes are a new step."""
 
 

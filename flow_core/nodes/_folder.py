@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import NotFoundError
 from flow_core.nodes import _files, _process
@@ -12,7 +12,8 @@ from flow_core.nodes._cursor import from_offsets, to_offsets
 from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import at_home, report
 from flow_core.nodes._usage import NodeUsage, look
-from flow_core.runner import files, reader
+from flow_core.runner import files, kept, reader
+from flow_core.runner.record import write_file
 from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
 
 if TYPE_CHECKING:
@@ -80,6 +81,32 @@ class FolderNode:
     def get(self, source: str, target: Path) -> int:
         """See :meth:`Node.get`."""
         return _files.copy(self._path(source), target)
+
+    def kept(self) -> Mapping[str, Any]:
+        """See :meth:`Node.kept`."""
+        return at_home(self._folder, lambda place: kept.describe(str(place)))
+
+    def read_kept(self, kind: str, path: str, offset: int = 0) -> Iterator[bytes]:
+        """See :meth:`Node.read_kept`."""
+        place = at_home(self._folder, _existing)
+        try:
+            yield from kept.read(str(place), kind, path, offset)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"there is no {kind} {path} in {place}", "run the task again") from error
+
+    def resume_upload(self, tickets: bytes | None = None) -> None:
+        """See :meth:`Node.resume_upload`."""
+        place = at_home(self._folder, _existing)
+        if tickets is not None:
+            (place / "control").mkdir(mode=0o700, exist_ok=True)
+            write_file(str(place / "control" / "tickets.json"), tickets)
+        _process.resume_upload(place)
+
+    def deliver(self, name: str, data: bytes) -> None:
+        """See :meth:`Node.deliver`."""
+        path = at_home(self._folder, _existing) / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        _files.receive(path, lambda file: file.write(data), 0o600)
 
     def ports(self, rank: int) -> Mapping[str, int]:
         """See :meth:`Node.ports`."""

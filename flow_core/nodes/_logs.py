@@ -98,13 +98,19 @@ class _Reading:
 
 def drain(process: subprocess.Popen[bytes], take: Callable[[bytes], object]) -> int:
     """Give ``take`` all that comes behind the greeting; return the exit code."""
+    for data in behind_greeting(process):
+        take(data)
+    return process.returncode
+
+
+def behind_greeting(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Yield all that comes behind the greeting, until the process has ended."""
     with _ending(process):
         stream = _stream(process, None)
         if _skip_greeting(stream):
             while data := stream.read(_BLOCK):
-                take(data)
+                yield data
         process.wait(_SILENCE)
-    return process.returncode
 
 
 def without_greeting(data: bytes) -> bytes:

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 def is_waiting(root: Path) -> bool:
-    """Say whether ``root`` has tasks that have not ended."""
+    """Say whether ``root`` has tasks that have not ended, or whose results are on their way to a store."""
+    return _holds(root / "tasks") or _holds(root / "uploads")
+
+
+def _holds(folder: Path) -> bool:
     try:
-        with os.scandir(root / "tasks") as entries:
+        with os.scandir(folder) as entries:
             return any(not entry.name.startswith(".") for entry in entries)
     except FileNotFoundError:
         return False

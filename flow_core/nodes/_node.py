@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from flow_core.errors import CapabilityError
 
@@ -68,6 +68,22 @@ class Node(Protocol):
 
     def get(self, source: str, target: Path) -> int:
         """Copy the node's file ``source`` (relative: where the command starts) here, by rename; return its bytes."""
+        ...
+
+    def kept(self) -> Mapping[str, Any]:
+        """Return what the task keeps and how the upload of it goes, as the runner says it (``flow_core.runner.kept``)."""
+        ...
+
+    def read_kept(self, kind: str, path: str, offset: int = 0) -> Iterator[bytes]:
+        """Yield the bytes of one kept thing from ``offset`` on. Raises NotFoundError."""
+        ...
+
+    def resume_upload(self, tickets: bytes | None = None) -> None:
+        """Have an upload that was broken off go on, with fresh ``tickets`` (JSON) where these are given."""
+        ...
+
+    def deliver(self, name: str, data: bytes) -> None:
+        """Write the file ``name`` of the task's folder, by rename; a second time it replaces it."""
         ...
 
     def ports(self, rank: int) -> Mapping[str, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flow_core import runner
 from flow_core.errors import ConfigError, NotFoundError, StateError, TransientError
 from flow_core.nodes._report import at_home, report
-from flow_core.runner import bundle, files, process, queue, record
+from flow_core.runner import bundle, files, pending, process, queue, record
 from flow_core.types import ShellSession
 
 if TYPE_CHECKING:
@@ -31,12 +31,16 @@ def spawn(folder: Path, rank: int) -> None:
     fd = _open(folder, f".runner.{rank}")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        if record.read_final(str(folder)) is None and not _lives(os.pread(fd, 256, 0)):
+        if _is_wanted(str(folder)) and not _lives(os.pread(fd, 256, 0)):
             pid = _detach(runner.command("run", str(folder), str(rank)))
             os.ftruncate(fd, 0)
             os.pwrite(fd, _identity(pid), 0)
     finally:
         os.close(fd)
+
+
+def _is_wanted(folder: str) -> bool:
+    return record.read_final(folder) is None or pending.is_pending(folder)
 
 
 def _open(folder: Path, name: str) -> int:
@@ -65,6 +69,17 @@ def _detach(argv: Sequence[str]) -> int:
     except (OSError, subprocess.CalledProcessError) as error:
         raise StateError(f"the runner cannot be started: {error}", "try again when the machine has room") from error
     return int(done.stdout)
+
+
+def resume_upload(folder: Path) -> None:
+    """Start what brings a task's results to their store, unless it runs. Raises StateError."""
+    import subprocess
+
+    argv = runner.command("upload", str(folder), "detach")
+    try:
+        subprocess.run(argv, stdin=subprocess.DEVNULL, cwd="/", env=_environment(), check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise StateError(f"the upload cannot be started: {error}", "try again when the machine has room") from error
 
 
 def _environment() -> dict[str, str]:

@@ -72,6 +72,7 @@ def parse_report(doc: Mapping[str, Any]) -> TaskReport:
         attempts=tuple(_attempt(one) for one in doc.get("attempts", ())),
         source=doc.get("source", "node"),
         observed_at=doc.get("observed_at") or time.time(),
+        machine_held=bool(doc.get("machine_held")),
     )
 
 

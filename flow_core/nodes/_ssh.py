@@ -8,7 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from functools import partial
 from stat import S_IMODE
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from flow_core.errors import CapabilityError, ConfigError, FlowError, NotFoundError, StateError, TransientError
 from flow_core.nodes import _files, _logs, _remote
@@ -100,19 +100,42 @@ class SshNode:
         """See :meth:`Node.put`."""
         place = target if target.startswith("/") else self._ask("path", target).stdout.decode().rstrip("\n")
         with _opened(source) as (file, mode, size):
-            done = self._connection.run(_remote.put(self._folder, place, mode, size), file, seconds=None)
-        if done.returncode == _remote.INCOMPLETE:
-            raise TransientError(f"{source} arrived incomplete on {self._host}; nothing was written", "try again")
-        if done.returncode:
-            raise StateError(
-                f"cannot write {target} on {self._host}: {_words(done.stderr)}", "check the folder and its free space"
-            )
+            self._send(file, _remote.put(self._folder, place, mode, size), target)
         return size
 
     def get(self, source: str, target: Path) -> int:
         """See :meth:`Node.get`; the copy is not executable."""
         self._install()
         return _files.receive(target, lambda out: self._get(source, out))
+
+    def kept(self) -> Mapping[str, Any]:
+        """See :meth:`Node.kept`."""
+        found: dict[str, Any] = json.loads(self._ask("kept").stdout)
+        return found
+
+    def read_kept(self, kind: str, path: str, offset: int = 0) -> Iterator[bytes]:
+        """See :meth:`Node.read_kept`."""
+        self._install()
+        remote = _remote.run(self._archive, self._folder, "kept", kind, path, str(offset))
+        with tempfile.TemporaryFile() as errors:
+            process = self._connection.start(remote, errors)
+            yield from _logs.behind_greeting(process)
+            errors.seek(0)
+            said = errors.read()
+        if process.returncode == _REFUSED:
+            raise NotFoundError(f"there is no {kind} {path} on {self._host}: {_words(said)}", "run the task again")
+        if process.returncode:
+            raise self._explain(process.returncode, said) or TransientError(f"the runner on {self._host} has gone")
+
+    def resume_upload(self, tickets: bytes | None = None) -> None:
+        """See :meth:`Node.resume_upload`."""
+        if tickets is not None:
+            self._connection.run(_remote.put(self._folder, "control/tickets.json", 0o600, len(tickets)), tickets)
+        self._ask("upload", "detach")
+
+    def deliver(self, name: str, data: bytes) -> None:
+        """See :meth:`Node.deliver`."""
+        self._send(data, _remote.put(self._folder, name, 0o600, len(data)), name)
 
     def ports(self, rank: int) -> Mapping[str, int]:
         """See :meth:`Node.ports`."""
@@ -180,6 +203,15 @@ class SshNode:
     def _cursor(self, how: str, value: str) -> LogCursor:
         answer = self._answer(_remote.cursor(self._archive, self._folder, how, value))
         return from_offsets(reader.parse_cursor(answer.stdout.decode()))
+
+    def _send(self, data: IO[bytes] | bytes, remote: str, target: str) -> None:
+        done = self._connection.run(remote, data, seconds=None)
+        if done.returncode == _remote.INCOMPLETE:
+            raise TransientError(f"{target} arrived incomplete on {self._host}; nothing was written", "try again")
+        if done.returncode:
+            raise StateError(
+                f"cannot write {target} on {self._host}: {_words(done.stderr)}", "check the folder and its free space"
+            )
 
     def _get(self, source: str, out: IO[bytes]) -> None:
         remote = _remote.run(self._archive, self._folder, "get", source)

@@ -164,7 +164,7 @@ def _fill(folder: Path, bundle: Bundle) -> None:
     if bundle.code is not None:
         from flow_core.bundle import copy_files
 
-        copy_files(Path(bundle.code), bundle.code_files, folder / "code")
+        copy_files(Path(bundle.code), bundle.code_files, folder / "code", folder.parent / ".blobs")
     for name, data in bundle.files.items():
         path = folder / "files" / _inside(name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

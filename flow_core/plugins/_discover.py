@@ -7,10 +7,8 @@ other plugin keep working.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flow_core.errors import NotFoundError, PluginError
 
@@ -27,9 +25,10 @@ GROUPS: Mapping[str, str] = {
 }
 """Plugin kind -> entry-point group."""
 
+_OWN = {("result store", "folder"): ("flow_core.results:FolderStore", "keeps results in a folder")}
 
-@attrs.frozen
-class Plugin:
+
+class Plugin(NamedTuple):  # not an attrs class: attrs would be a tenth of the time of `flow --help`
     """One name in one group: everything that is known of it without importing it."""
 
     kind: str
@@ -38,7 +37,7 @@ class Plugin:
     version: str
     summary: str
     requires_core: str
-    entry: EntryPoint = attrs.field(repr=False, eq=False)
+    entry: EntryPoint
     rivals: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -114,11 +113,11 @@ class Catalog:
         )
 
     def _discover(self, kind: str) -> dict[str, Plugin]:
+        found = dict(_own(kind))
         if self._none:
-            return {}
+            return found
         from flow_core.plugins._metadata import entry_points
 
-        found: dict[str, Plugin] = {}
         for entry in entry_points(GROUPS[kind]):
             plugin = _plugin(kind, entry)
             if not self._permits(plugin.distribution):
@@ -128,7 +127,7 @@ class Catalog:
                 found[plugin.name] = plugin
             elif rival.distribution != plugin.distribution:
                 rivals = (*rival.rivals, f"{plugin.distribution} {plugin.version}")
-                found[plugin.name] = attrs.evolve(rival, rivals=rivals)
+                found[plugin.name] = rival._replace(rivals=rivals)
         return found
 
     def _permits(self, distribution: str) -> bool:
@@ -141,6 +140,19 @@ class Catalog:
 def normal(name: str) -> str:
     """Return a distribution's name as indexes compare it."""
     return name.strip().lower().replace("_", "-").replace(".", "-")
+
+
+def _own(kind: str) -> Iterator[tuple[str, Plugin]]:
+    """Yield what is part of Flow itself, whatever is installed and allowed."""
+    for (of, name), (value, summary) in _OWN.items():
+        if of == kind:
+            from importlib_metadata import EntryPoint
+
+            from flow_core.plugins._metadata import core_version
+
+            entry = EntryPoint(name, value, GROUPS[kind])
+            version = core_version()
+            yield name, Plugin(kind, name, "flow-core", version, summary, f"<={version}", entry)
 
 
 def _plugin(kind: str, entry: EntryPoint) -> Plugin:

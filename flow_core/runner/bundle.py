@@ -92,6 +92,8 @@ class Bundle(NamedTuple):
     preempt: Doc
     max_preemptions: Optional[int]
     peers: Doc
+    outputs: List[str]
+    keep: Doc
     exit_note: Optional[str]
     priority: int
     created_at: float
@@ -137,6 +139,8 @@ def _bundle(doc: Doc) -> Bundle:
         preempt=doc.get("preempt") or {},
         max_preemptions=_optional(doc.get("max_preemptions"), int),
         peers=doc.get("peers") or {},
+        outputs=[str(glob) for glob in doc.get("outputs") or ()],
+        keep=doc.get("keep") or {},
         exit_note=doc.get("exit_note"),
         priority=int(doc.get("priority") or 0),
         created_at=float(doc.get("created_at") or 0.0),

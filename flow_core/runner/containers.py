@@ -53,6 +53,12 @@ def outlives(image: Optional[Image]) -> bool:
     return image is not None and image.engine in ("podman", "docker")
 
 
+def limits_memory(bundle: Bundle) -> bool:
+    """Whether an engine keeps a limit of memory, in a control group of its own."""
+    image = bundle.image
+    return image is not None and outlives(image) and image.limits and bool(bundle.limits.memory)
+
+
 def removal(bundle: Bundle, attempt: int, rank: int) -> Start:
     """How to end and remove what may be left of a rank's containers; none there is no error."""
     image = _image(bundle)

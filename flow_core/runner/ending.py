@@ -91,8 +91,8 @@ class Ending:
         if time.monotonic() >= stop.deadline:
             # A stopped watcher would never write the end of the command.
             tree.send(found, signal.SIGKILL)
-            if stop.rank.end is None and stop.rank.watcher:
-                tree.send([stop.rank.watcher], signal.SIGCONT)
+            if stop.rank.end is None and stop.rank.leader:
+                tree.send([stop.rank.leader], signal.SIGCONT)
             return
         tree.send([pid for pid in found if pid not in stop.told], stop.number)
         stop.told.update(found)

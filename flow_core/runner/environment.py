@@ -8,6 +8,7 @@ from typing import Dict, List, NamedTuple, Optional
 from .bundle import Bundle, BundleError
 from .record import Doc, write_file
 
+TICKETS = "flow.tickets"  # among the secrets
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -90,7 +91,7 @@ def _secrets(folder: str, bundle: Bundle, home: str) -> Dict[str, str]:
     files: Dict[str, str] = bundle.secrets.get("files") or {}
     if not names and not files:
         return {}
-    values = _read_secrets(folder)
+    values = read_secrets(folder)
     missing = sorted({key for key in (*names.values(), *files.values()) if key not in values})
     if missing:
         raise BundleError("no value was delivered for the secret %s: submit the task again" % ", ".join(missing))
@@ -104,7 +105,8 @@ def _at_home(path: str, home: str) -> str:
     return home + path[1:] if path == "~" or path.startswith("~/") else path
 
 
-def _read_secrets(folder: str) -> Dict[str, str]:
+def read_secrets(folder: str) -> Dict[str, str]:
+    """What was delivered, by name; nothing once the task is final."""
     try:
         with open(folder + "/secrets", "rb") as file:
             return {str(key): str(value) for key, value in json.loads(file.read()).items()}
@@ -118,6 +120,13 @@ def _write_secret(path: str, value: str) -> None:
         write_file(path, value.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise BundleError("the secret file %s cannot be written (%s)" % (path, error.strerror)) from error
+
+
+def take_tickets(folder: str, bundle: Bundle) -> None:
+    """Keep the tickets that came with the secrets: what the task keeps is sent after its end."""
+    given = read_secrets(folder).get(TICKETS)
+    if given is not None and not os.path.exists(folder + "/tickets.json"):
+        write_file(folder + "/tickets.json", given.encode())
 
 
 def remove_secrets(folder: str, bundle: Optional[Bundle]) -> None:

@@ -7,10 +7,11 @@ from typing import Callable, Dict, List
 from . import bundle as bundles, containers, places
 from .beside import beside
 from .bundle import BundleError
-from .environment import working_dir
+from .environment import read_secrets, working_dir
 from .record import attempt_dir, attempts
 
 _BLOCK = 1 << 20
+_REFUSED = 125  # as env(1) has it for what it did not start
 
 
 def execute(folder: str, rank: int, words: List[str]) -> int:
@@ -24,7 +25,7 @@ def execute(folder: str, rank: int, words: List[str]) -> int:
         os.chdir(started.cwd)
     except BundleError as error:
         sys.stderr.write("flow: exec: %s\n" % error)
-        return 125
+        return _REFUSED
     # Not marked as the task's: it is not ended with it.
     del started.env["FLOW_TASK_DIR"]
     try:
@@ -48,11 +49,29 @@ def _gpus(folder: str) -> "list[str] | None":
     return None if found is None else [str(gpu) for gpu in found["gpus"]]
 
 
-def enter(folder: str, argv: List[str]) -> int:
-    """Set up the task's mounts, then replace this process by the command."""
-    from .mounts import enter as mount
+def _tell(record: str, why: str) -> None:
+    """Say in the exit record that the command never ran: its exit code is not the task's own."""
+    fd = os.open(record, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    os.write(fd, ("r failed %s\n" % " ".join(why.split())).encode())
+    os.close(fd)
 
-    mount(bundles.read(folder).mounts)
+
+def enter(folder: str, words: List[str]) -> int:
+    """Set up the task's mounts, then replace this process by the command.
+
+    ``words``: the exit record to write to when that cannot be done (left out beside a task), ``--``, the command.
+    """
+    from .mounts import MountError, enter as mount
+
+    at = words.index("--")
+    argv = words[at + 1 :]
+    try:
+        mount(bundles.read(folder).mounts, read_secrets(folder))
+    except (BundleError, MountError) as error:
+        sys.stderr.write("flow: %s\n" % error)
+        for record in words[:at]:
+            _tell(record, str(error))
+        return _REFUSED
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -80,7 +99,7 @@ def _become(folder: str, how: "Callable[[bundles.Bundle, Dict[str, str], str], c
         sys.stderr.write("flow: %s\n" % error)
     except OSError as error:
         sys.stderr.write("flow: the container engine cannot be started: %s\n" % error)
-    return 125
+    return _REFUSED
 
 
 def inside(folder: str, path: str) -> str:

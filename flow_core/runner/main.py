@@ -107,6 +107,24 @@ def _keep(args: List[str]) -> int:
     return keep(args[0])
 
 
+def _kept(args: List[str]) -> int:
+    from .kept import main as kept
+
+    return kept(args)
+
+
+def _upload(args: List[str]) -> int:
+    from .upload import detach, upload
+
+    return detach(args[0]) if args[1:] == ["detach"] else upload(args[0], patient=True)
+
+
+def _fetch(args: List[str]) -> int:
+    from .fetch import main as fetch
+
+    return fetch(args)
+
+
 def _spread(args: List[str]) -> int:
     from .spread import spread
 
@@ -116,7 +134,7 @@ def _spread(args: List[str]) -> int:
 def _enter(args: List[str]) -> int:
     from .files import enter
 
-    return enter(args[0], args[2:])
+    return enter(args[0], args[1:])
 
 
 def _contain(args: List[str]) -> int:
@@ -144,6 +162,9 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
     "path": _path,
     "get": _get,
     "read": _read,
+    "kept": _kept,
+    "upload": _upload,
+    "fetch": _fetch,
     "spread": _spread,
     "enter": _enter,
     "contain": _contain,
@@ -152,7 +173,8 @@ COMMANDS: Dict[str, Callable[[List[str]], int]] = {
 
 USAGE = """usage: runner serve ROOT | keep ROOT | run FOLDER [RANK ...] | cancel FOLDER [GRACE] | signal FOLDER NAME
        | status FOLDER | usage FOLDER | exec FOLDER RANK -- COMMAND ... | ports FOLDER RANK | path FOLDER PATH
-       | get FOLDER PATH | read FOLDER ...
+       | get FOLDER PATH | read FOLDER ... | kept FOLDER [KIND PATH OFFSET] | upload FOLDER [detach]
+       | fetch FOLDER
 """
 
 

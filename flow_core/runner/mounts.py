@@ -14,10 +14,12 @@ import stat
 import sys
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
+from . import encrypted
 from .mounttable import MountError, bind, cover, isolate, make_read_only, mounts_below
 
 __all__ = ["MountError", "enter", "possible"]
 
+_NO_KEYS: Mapping[str, str] = {}
 _TEMPORARY = stat.S_ISVTX | stat.S_IWOTH
 _O_PATH = getattr(os, "O_PATH", 0) | os.O_CLOEXEC
 
@@ -29,18 +31,22 @@ class _Mount(NamedTuple):
     fd: int  # of the source, opened before anything covers it
 
 
-def enter(mounts: Sequence[Mapping[str, Any]]) -> None:
+def enter(mounts: Sequence[Mapping[str, Any]], keys: Mapping[str, str] = _NO_KEYS) -> None:
     """Move this process into a mount namespace where each source stands at its target.
 
     Each mount has ``source`` (an absolute path of a folder or file), ``target`` (absolute) and ``read_only``
-    (with all that is mounted below it). For a single-threaded process that is about to exec: it cannot be
+    (with all that is mounted below it); one with ``cipher`` is shown in the clear at its source first, opened with the
+    one of ``keys`` that its ``key`` names. For a single-threaded process that is about to exec: it cannot be
     undone. The uid, the gid and the working directory stay. Nothing happens without mounts. Raises
     MountError, after which the process is only good for ending.
     """
     if not mounts:
         return
     cwd = _cwd()
+    waiting = [encrypted.prepare(mount, _key(mount, keys)) for mount in mounts if "cipher" in mount]
     isolate()
+    for one in waiting:
+        encrypted.show(one)
     here, covers = os.open(".", _O_PATH), _Covers()
     for mount in sorted(map(_open, mounts), key=lambda mount: mount.target.count("/")):
         try:
@@ -52,6 +58,13 @@ def enter(mounts: Sequence[Mapping[str, Any]]) -> None:
         os.close(mount.fd)
     covers.close()
     _return_to(cwd, here)
+
+
+def _key(mount: Mapping[str, Any], keys: Mapping[str, str]) -> str:
+    try:
+        return keys[str(mount["key"])]
+    except KeyError:
+        raise MountError("the key of the encrypted volume for %s was not delivered" % mount["target"]) from None
 
 
 def possible() -> Optional[str]:

@@ -8,6 +8,7 @@ import re
 from typing import List, Optional
 
 _NEWNS, _NEWUSER = 0x00020000, 0x10000000  # sched.h
+_NOSUID, _NODEV = 0x2, 0x4
 _RDONLY, _REMOUNT, _BIND, _REC, _PRIVATE = 0x1, 0x20, 0x1000, 0x4000, 0x40000  # sys/mount.h
 # nosuid, nodev, noexec: the same bits in statvfs(3). A remount that names no atime flag keeps what there is.
 _LOCKED = 0x2 | 0x4 | 0x8
@@ -63,6 +64,14 @@ def _refused(error: OSError) -> str:
 def bind(source: str, target: str) -> None:
     """Show ``source``, and what is mounted below it, at ``target`` too. Raises OSError."""
     _mount(source, target, "", _BIND | _REC)
+
+
+def attach_fuse(folder: str, fd: int) -> None:
+    """Mount over ``folder`` what is served through ``fd``, an opened ``/dev/fuse``. Raises OSError."""
+    uid = os.geteuid()
+    options = "fd=%d,rootmode=40000,user_id=%d,group_id=%d,default_permissions" % (fd, uid, os.getegid())
+    # Root may become somebody else in the task.
+    _mount("gocryptfs", folder, "fuse.gocryptfs", _NOSUID | _NODEV, options + (",allow_other" if uid == 0 else ""))
 
 
 def cover(folder: str, mode: int) -> None:

@@ -268,8 +268,9 @@ def _seen(found: Exit, read: Callable[[], Exit], returns: bool) -> Exit:
     found = read()
     why = gone(found)
     if why == REBOOTED and returns:
-        return found._replace(verdict=("taken", TAKEN), ended_at=time.time())
-    return found._replace(verdict=("lost", why), ended_at=time.time()) if why else found
+        return found._replace(verdict=("taken", TAKEN), gone=True, ended_at=time.time())
+    verdict = found.verdict or ("lost", why or "")
+    return found._replace(verdict=verdict, gone=True, ended_at=time.time()) if why else found
 
 
 REBOOTED = "the machine was restarted (another boot id)"
@@ -296,7 +297,8 @@ def gone(found: Exit) -> Optional[str]:
         return None
     if rebooted(found):
         return REBOOTED
-    young = time.time() - found.began.epoch < _ABANDONED
-    if young or process.session(found.watcher) or (found.task and process.is_alive(*found.task)):
+    since = found.began.monotonic  # the clock on the wall may be set back
+    young = time.monotonic() - since < _ABANDONED
+    if young or process.session(found.watcher, since) or (found.task and process.is_alive(*found.task)):
         return None
     return KILLED

@@ -8,6 +8,7 @@ lack them: pidfd_open (5.3), PIDFD_GET_INFO with exit status (6.15), PR_SET_CHIL
 import fcntl
 import os
 import struct
+import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 WITHOUT = frozenset(os.environ.get("FLOW_RUNNER_WITHOUT", "").split(","))
@@ -16,6 +17,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 _PIDFD_OPEN = 434  # the same number on every architecture; os.pidfd_open came with Python 3.9
 _PIDFD_GET_INFO = 0xC040FF0B  # _IOWR(0xFF, 11, 64 bytes), linux/pidfd.h
 _PIDFD_INFO_EXIT = 8
+_START_SECONDS = 5.0  # within which a process is there after it was written that it is about to start
 
 
 class Stat(NamedTuple):
@@ -44,6 +46,15 @@ def is_alive(pid: int, started: int) -> bool:
     return found is not None and found.started == started and found.state not in "ZX"
 
 
+def memory_kills() -> int:
+    """How many processes of this machine were killed for memory since it was started; proc(5), /proc/vmstat."""
+    try:
+        with open("/proc/vmstat") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("oom_kill ")), 0)
+    except (OSError, ValueError):
+        return 0
+
+
 def pids() -> Iterator[int]:
     """Every process of this machine."""
     return (int(name) for name in os.listdir("/proc") if name.isdigit())
@@ -55,8 +66,21 @@ def table() -> Dict[int, Stat]:
     return {pid: row for pid, row in rows if row is not None}
 
 
-def session(leader: int) -> bool:
-    """Whether anything of the session of ``leader`` still runs."""
+def is_stranger(pid: int, since: float) -> bool:
+    """Whether the process of that pid, if there is one, is another than the one started at ``since`` (monotonic)."""
+    found = stat(pid)
+    if found is None or not hasattr(time, "CLOCK_BOOTTIME"):
+        return False
+    # Start times count the time that the machine slept. As long as anything is left of a session the kernel gives its
+    # number to nobody: with a stranger as leader none of it is ours.
+    slept = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
+    return found.started / os.sysconf("SC_CLK_TCK") > since + slept + _START_SECONDS
+
+
+def session(leader: int, since: float) -> bool:
+    """Whether anything of the session of ``leader``, which was started at ``since`` (monotonic), still runs."""
+    if is_stranger(leader, since):
+        return False
     first = stat(leader)
     if first is not None and first.session == leader and first.state not in "ZX":
         return True

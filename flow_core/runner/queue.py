@@ -20,7 +20,10 @@ from .tree import SERVER
 
 _PATIENCE = 10.0  # seconds
 _KEPT = frozenset(
-    ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH")
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH"),
+        *("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    )
 )
 _KEPT_PREFIXES = ("LC_", "FLOW_RUNNER_")
 _NULL = os.devnull

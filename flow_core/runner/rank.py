@@ -1,9 +1,10 @@
 """One rank of one attempt, as the process sees it that answers for it."""
 
 import os
+import signal
 from typing import Optional, Tuple
 
-from . import tree
+from . import process, tree
 from .cgroup import Group
 from .containers import Start
 from .record import Exit, attempt_dir, read_exit
@@ -30,16 +31,34 @@ class Rank:
         self.group: Optional[Group] = None  # only of what claims memory or cores
         self.removal: Optional[Start] = None  # of its containers, where they may live on without what we started
         self.noticed = False  # whether it was told that the machine will be taken back
+        self.contained: Optional[Tuple[int, int]] = None  # a container's limit of memory, and kills for it until then
         self._unwritten = b""
+
+    def ran_out(self, code: Optional[int]) -> Optional[int]:
+        """The limit in bytes where one of its processes was killed for memory; None where that is not seen.
+
+        An engine keeps its containers in groups of its own, and those go with them: there it is a command that was
+        killed while the kernel killed for memory.
+        """
+        if self.group is not None and (limit := self.group.ran_out()):
+            return limit
+        if self.contained is None or code != 128 + signal.SIGKILL or process.memory_kills() == self.contained[1]:
+            return None
+        return self.contained[0]
 
     @property
     def live(self) -> bool:
         """Whether it was started and has not ended."""
         return self.watcher > 0 and self.end is None
 
+    @property
+    def leader(self) -> int:
+        """The watcher's pid, 0 where it belongs to another process by now."""
+        return 0 if self.watcher and process.is_stranger(self.watcher, self.since) else self.watcher
+
     def tree(self) -> tree.Root:
         """What the processes of this rank have in common."""
-        return tree.root(self.watcher, self.task, self.task_folder, self.attempt, self.number)
+        return tree.root(self.leader, self.task, self.task_folder, self.attempt, self.number)
 
     def record(self) -> Exit:
         """Its exit record as it stands."""

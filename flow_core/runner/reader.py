@@ -266,7 +266,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder")
     parser.add_argument("cursor")
     parser.add_argument("how", choices=("follow", "once"))
-    parser.add_argument("--stream", action="append", choices=(*STREAMS, "both", "system", "none"))
+    parser.add_argument("--stream", action="append", choices=(*STREAMS, "both", "system", "outbox", "none"))
     parser.add_argument("--rank", action="append", type=int)
     parser.add_argument("--tail", type=int)
     parser.add_argument("--since", type=float)

@@ -10,8 +10,9 @@ In a task's folder ``attempts/<attempt>/<rank>/{exit,stdout,stderr,system}``, ``
 ``t PID STARTTIME``              the command, with its start in clock ticks since boot
 ``h 0|1 EPOCH``                  a service: not well (yet), or well since; the last one counts
 ``p EPOCH``                      the platform will take the machine back, said then; 0: it will not after all
-``r STATE REASON``               why it is about to be ended; without effect behind an ``x``; ``lost`` and ``taken``
-                                 (with its machine) are ends
+``r STATE REASON``               why it is about to be ended, the first one counts; without effect behind an ``x``.
+                                 ``r lost`` and ``r taken`` (with its machine) are ends: nobody is left who could write
+                                 the exit code
 ``x CODE``                       the end; the first one counts
 ``s SIGNAL``                     the signal that ended the command, from who called waitid
 ``o BYTES``                      a process of it was killed for memory, with this limit
@@ -43,6 +44,7 @@ class Exit(NamedTuple):
     code: Optional[int] = None
     signal: Optional[int] = None
     verdict: Optional[Tuple[str, str]] = None
+    gone: bool = False  # nothing of it is left, and nobody saw its exit code
     ended_at: Optional[float] = None
     ran_out: Optional[int] = None
     ready: Optional[bool] = None  # None: no service, or nobody looks after it
@@ -53,7 +55,7 @@ class Exit(NamedTuple):
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to this rank in this attempt."""
-        return self.code is not None or (self.verdict is not None and self.verdict[0] in ("lost", "taken"))
+        return self.code is not None or self.gone
 
 
 def parse_exit(data: bytes, modified: Optional[float] = None) -> Exit:
@@ -87,6 +89,7 @@ def _task(found: Doc, words: List[str]) -> None:
 
 def _verdict(found: Doc, words: List[str]) -> None:
     if "code" not in found and len(words) > 2:
+        found["gone"] = found.get("gone", False) or words[1] in ("lost", "taken")
         found.setdefault("verdict", (words[1], " ".join(words[2:])))
 
 
@@ -234,4 +237,7 @@ def report(folder: str) -> Doc:
     """
     from . import outcome
 
-    return read_final(folder) or outcome.observe(folder)
+    final = read_final(folder)
+    if final is not None and os.path.exists(folder + "/tickets.json"):
+        return dict(final, machine_held=True)
+    return final or outcome.observe(folder)

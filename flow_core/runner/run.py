@@ -9,6 +9,7 @@ from . import bundle as bundles, control, outcome
 from .bundle import Bundle, BundleError
 from .node import Node
 from .peers import Peers
+from .pending import is_pending
 from .rank import Rank
 from .record import Doc, attempt_dir, attempts, create_json, read_exit, read_final
 from .task import Task
@@ -51,6 +52,7 @@ class Run:
             if self._peers is not None:
                 self._peers.look()
             self._task.look()
+        _upload(self._folder)
         return exit_code(self._folder, self._ranks)
 
     def _look_for_notice(self) -> None:
@@ -96,11 +98,24 @@ def run(folder: str, ranks: List[int]) -> int:
     try:
         bundle = bundles.read(folder)
         numbers = ranks or [_own_rank(bundle)]
+        if bundle.code.get("files") is not None and read_final(folder) is None:
+            from .fetch import code
+
+            code(folder, bundle)
     except BundleError as error:
         return _refuse(folder, str(error))
     if read_final(folder) is None:
         return Run(folder, bundle, numbers).run()
+    _upload(folder)
     return exit_code(folder, numbers)
+
+
+def _upload(folder: str) -> None:
+    """Bring what the task keeps to its store before the machine may go."""
+    if is_pending(folder):
+        from .upload import upload
+
+        upload(folder)
 
 
 def _own_rank(bundle: Bundle) -> int:

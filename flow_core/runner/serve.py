@@ -20,11 +20,13 @@ from .launch import command
 from .line import Line, Waiting
 from .look import Look
 from .node import Node
+from .pending import is_pending
 from .queue import bell_address
 from .rank import Rank
 from .record import Doc, attempts, done_dir, read_final, read_json, write_json
 from .slots import Slots
 from .task import Task, finish
+from .uploads import Uploads
 
 _LINGER = float(os.environ.get("FLOW_RUNNER_LINGER", "2"))  # seconds
 _TICK = 1.0
@@ -50,6 +52,7 @@ class Server:
         self._held = Held(root)
         self._board = Board(root, self._node.loop, self._entries)
         self._look = Look(self._node.loop, self._node.witness, self._see_gpus)
+        self._uploads = Uploads(root, self._node.loop, self._node.witness)
         self._scanned = -1
         self._scanning = False
         self._made: Set[str] = set()
@@ -67,11 +70,12 @@ class Server:
         """Serve until there is nothing left to do."""
         self._node.loop.after(_FIRST_TICK, self._tick)
         self._scan()
+        self._uploads.start()
         idle_since = time.monotonic()
         while True:
             self._fill()
             self._events.flush()
-            if self._known:
+            if self._known or self._uploads.busy:
                 self._node.loop.turn()
                 idle_since = time.monotonic()
             elif time.monotonic() < idle_since + _LINGER:
@@ -85,7 +89,7 @@ class Server:
         os.unlink(self._root + "/bell")
         self._bell.close()
         self._scan()
-        if self._known:
+        if self._known or self._uploads.busy:
             self._open_bell()
             return False
         self._board.clear()
@@ -100,6 +104,8 @@ class Server:
             # Somebody removed the whole root: there is nothing left to serve, and nowhere to write.
             self._guardian.dismiss()
             os._exit(1)
+        if self._uploads.busy:
+            self._guardian.ensure()
         if not self._known:
             return
         self._guardian.ensure()
@@ -282,10 +288,15 @@ class Server:
         """Move a task that has ended out of the way."""
         self._known[name] = None
         try:
+            keeps = is_pending("%s/%s" % (self._tasks, name))
+            if keeps:
+                self._uploads.note(name)
             self._move(name)
         except OSError:  # no room for a folder
             self._node.loop.after(_TICK, lambda: self._retire(name, doc))
             return
+        if keeps:
+            self._uploads.start()
         self._known.pop(name, None)
         for held in self._held.of(name):
             self._node.loop.after(0.0, functools.partial(self._look_at, held))

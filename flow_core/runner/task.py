@@ -5,10 +5,10 @@ import shutil
 import time
 from typing import Callable, Dict, List, Optional, Sequence
 
-from . import cgroup, containers, control, outcome, places
+from . import cgroup, containers, control, outcome, places, process
 from .beside import start_dir
 from .bundle import Bundle, BundleError
-from .environment import environment, remove_secrets
+from .environment import environment, remove_secrets, take_tickets
 from .health import Checks, mark
 from .launch import command
 from .loop import Timer
@@ -112,7 +112,9 @@ class Task:
         cwd = start_dir(self.folder, self.bundle)
         if self.bundle.health is not None:
             mark(rank, False)
-        if self._node.witness.start(rank, self._inside(rank, self._argv()), env, cwd):
+        if containers.limits_memory(self.bundle):
+            rank.contained = self.bundle.limits.memory or 0, process.memory_kills()
+        if self._node.witness.start(rank, self._argv(rank), env, cwd):
             self._node.say(self, rank, "started")
             self._attend(rank)
         else:
@@ -127,15 +129,16 @@ class Task:
             rank.group = cgroup.make(rank.folder, self.bundle.limits.memory, self.bundle.limits.cpus)
         return rank.group.inside(argv) if rank.group is not None else argv
 
-    def _argv(self) -> List[str]:
+    def _argv(self, rank: Rank) -> List[str]:
         argv = self.bundle.argv
         if self.bundle.image is not None:
             argv = command("contain", self.folder, "--", *argv)
         if self.bundle.processes_per_node > 1:
             grace = "%g" % self.bundle.limits.grace
             argv = command("spread", str(self.bundle.processes_per_node), grace, *argv)
-        if self.bundle.mounts and self.bundle.image is None:
-            argv = command("enter", self.folder, "--", *argv)
+        argv = self._inside(rank, argv)
+        if self.bundle.mounts and self.bundle.image is None:  # first: what serves its mounts is not of its group
+            argv = command("enter", self.folder, rank.path, "--", *argv)
         return argv
 
     def _attend(self, rank: Rank) -> None:
@@ -290,7 +293,8 @@ class Task:
 
     def _rest(self, done: Doc) -> None:
         self._forget()
-        self._resting_until = (done["ended_at"] or time.time()) + self._pause()
+        now, pause = time.time(), self._pause()
+        self._resting_until = min(done["ended_at"] or now, now) + pause  # a clock that is set back delays nothing
         self._node.say(self, None, "pending")
         self._node.loop.after(self._resting_until - time.time(), self._wake)
         self._obey()
@@ -352,6 +356,8 @@ def _ending(node: Doc) -> str:
 def finish(folder: str, doc: Doc, bundle: Optional[Bundle]) -> None:
     """End a task with this report unless it has one, after removing its secrets. Raises OSError (no room)."""
     # In this order: whoever sees the report finds all of it done, also when this process is killed in between.
+    if bundle is not None and bundle.keep:
+        take_tickets(folder, bundle)
     remove_secrets(folder, bundle)
     if bundle is not None and bundle.exit_note:
         _note(bundle.exit_note, doc)

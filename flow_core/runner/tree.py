@@ -11,7 +11,7 @@ SERVER = "FLOW_RUNNER_SERVER"  # in the environment of every server
 
 
 class Root(NamedTuple):
-    """What the processes of a rank have in common.
+    """What the processes of a rank have in common; ``watcher`` 0: it is gone, and its session with it.
 
     They are in the watcher's session, descend from it or from the command, or carry the rank's own
     variables, which also those have that called setsid and whose parents are gone.
@@ -30,7 +30,7 @@ def root(watcher: int, task: Optional[Tuple[int, int]], folder: str, attempt: in
 
 def owns(tree: Root, pid: int, row: Stat) -> bool:
     """Whether this process belongs to the tree by what itself shows (descent left aside)."""
-    if row.session == tree.watcher or (tree.task is not None and (pid, row.started) == tree.task):
+    if (tree.watcher and row.session == tree.watcher) or (tree.task is not None and (pid, row.started) == tree.task):
         return True
     found = process.environ(pid)
     return all(mark in found for mark in tree.marks)

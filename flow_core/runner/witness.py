@@ -210,7 +210,7 @@ class Witness:
         if rank.task is not None:
             row = process.stat(rank.task[0])
             return row if row is not None and row.started == rank.task[1] else None
-        found = tree.command(rank.watcher, process.table())
+        found = tree.command(rank.leader, process.table()) if rank.leader else None
         if found is None:
             return None
         rank.task = (found[0], found[1].started)
@@ -288,7 +288,7 @@ class Witness:
 
     def _with_memory(self, rank: Rank, found: Exit) -> Exit:
         """Tell a command that ran out of the memory it claimed from one that was killed by somebody."""
-        limit = rank.group.ran_out() if rank.group is not None and found.code else None
+        limit = rank.ran_out(found.code) if found.code else None
         if limit is None or found.ran_out is not None:
             return found
         rank.append("o %d\ne %.6f" % (limit, found.ended_at or time.time()))

@@ -22,7 +22,7 @@ from flow_core.settings._layers import (
     override_layer,
     refused_in_project,
 )
-from flow_core.settings._model import CoreSettings, Origin, Profile, Settings, did_you_mean
+from flow_core.settings._model import OWN_STORE, CoreSettings, Origin, Profile, Settings, StorePolicy, did_you_mean
 from flow_core.settings._paths import paths
 from flow_core.settings._values import Wrong, read
 
@@ -167,7 +167,7 @@ class _Checked:
         }
         own["provider"] = own.get("provider") or name
         store = own.get("result_store")
-        if store and store not in self._stores:
+        if store and store not in (*self._stores, OWN_STORE):
             hint = did_you_mean(store, self._stores) or "add it under result_stores"
             self._add(f"{path}.result_store", "UNKNOWN_STORE", f"there is no result store {store}", hint)
         if own.get("gpu_substitute") not in (None, "none"):
@@ -176,9 +176,12 @@ class _Checked:
         return Profile(name, values=rest, origins=self._below(path), environ=self._environ, **own)
 
     def _store(self, name: str, path: str, values: Mapping[str, Any]) -> Profile:
-        plugin = self._read(f"{path}.store", str, values.get("store"))
-        rest = {key: value for key, value in values.items() if key != "store"}
-        return Profile(name, plugin or name, rest, origins=self._below(path), environ=self._environ)
+        plugin = self._read(f"{path}.store", str, values.get("store", OWN_STORE if name == OWN_STORE else None))
+        own = settable(StorePolicy)
+        policy = self._reader.record(StorePolicy, {key: values[key] for key in own if key in values}, path)
+        rest = {key: value for key, value in values.items() if key not in ("store", *own)}
+        found = Profile(name, plugin or name, rest, origins=self._below(path), environ=self._environ)
+        return attrs.evolve(found, store=policy or StorePolicy())
 
     def _read(self, path: str, kind: Any, value: object) -> Any:
         try:

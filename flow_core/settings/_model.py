@@ -15,6 +15,9 @@ from flow_core.types import Problem
 Place = tuple[str, ...]
 """The keys that lead to a value."""
 
+OWN_STORE = "folder"
+"""The result store that needs no settings."""
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -62,11 +65,28 @@ class CoreSettings:
 
 
 @attrs.frozen
+class StorePolicy:
+    """What core does with a result store. ``keep``: seconds, after which :command:`flow gc` removes what a task kept."""
+
+    keep: float | None = attrs.field(
+        default=None, metadata={"help": "How long tasks' results stay, as 30d; default: always.", "unit": "duration"}
+    )
+    max_bytes: int | None = attrs.field(
+        default=None,
+        metadata={"help": "No task that keeps something is submitted above this, as 500GB.", "unit": "size"},
+    )
+    shared: bool = attrs.field(
+        default=False, metadata={"help": "Every machine sees the store's folder under the same path."}
+    )
+
+
+@attrs.frozen
 class Profile:
     """A configured provider (or, in ``result_stores``, a result store, whose plugin ``provider`` then names).
 
     ``values`` are the plugin's settings as written; ``defaults`` is laid below each task's config. ``result_store`` is
-    the store's profile; ``gpu_substitute`` is ``none`` where tasks that ask for a GPU run without one.
+    the store's profile, and ``store`` what a store's own settings ask of core. ``gpu_substitute`` is ``none`` where tasks
+    that ask for a GPU run without one.
     ``origins`` are by dotted path within the profile. ``environ`` is where its variables are looked up.
     """
 
@@ -77,6 +97,7 @@ class Profile:
     origins: Mapping[str, Origin] = _NOTHING
     result_store: str | None = None
     gpu_substitute: str | None = None
+    store: StorePolicy = StorePolicy()
     environ: Mapping[str, str] = attrs.field(default=_NOTHING, repr=False, eq=False)
 
     def origin(self, path: str) -> Origin:
@@ -124,7 +145,9 @@ class Settings:
         return _named(self.profiles, name, "profile")
 
     def result_store(self, name: str) -> Profile:
-        """Return the result store called ``name``. Raises :class:`NotFoundError` when none is configured."""
+        """Return the result store called ``name``; ``folder`` is there without being configured. Raises :class:`NotFoundError`."""
+        if name == OWN_STORE and name not in self.result_stores:
+            return Profile(name, name, environ=self.environ)
         return _named(self.result_stores, name, "result store")
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from flow_core.spec._canonical import fingerprint, from_mapping, to_mapping
+    from flow_core.spec._canonical import fingerprint, from_mapping, to_mapping, user_form
     from flow_core.spec._files import is_task_file, load_mapping, read_file
     from flow_core.spec._flags import Flag, flags, read_flags
     from flow_core.spec._merge import merge
@@ -35,6 +35,7 @@ _HOMES = {
     "read_flags": "_flags",
     "read_mapping": "_reader",
     "to_mapping": "_canonical",
+    "user_form": "_canonical",
 }
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "read_flags",
     "read_mapping",
     "to_mapping",
+    "user_form",
 ]
 
 

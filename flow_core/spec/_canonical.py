@@ -29,6 +29,12 @@ def to_mapping(config: TaskConfig) -> dict[str, object]:
     return _plain_record(config)
 
 
+def user_form(config: TaskConfig) -> dict[str, object]:
+    """Return ``config`` for :func:`read_mapping`, to be read again after a change; a function stays the record it is."""
+    mapping = to_mapping(config)
+    return mapping if config.function is None else {**mapping, "function": config.function}
+
+
 def from_mapping(data: Mapping[str, object]) -> TaskConfig:
     """Return the config that :func:`to_mapping` made ``data`` from. For data of our own: nothing is checked again."""
     return _converter().structure(data, TaskConfig)

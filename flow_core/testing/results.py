@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from flow_core.errors import ConflictError, FlowError, NotFoundError
+from flow_core.errors import CapabilityError, ConflictError, FlowError, NotFoundError
 from flow_core.plugins import Plugin
 from flow_core.plugins._scope import Scope
+from flow_core.runner.tickets import form
 from flow_core.testing._opened import open_scope
 from flow_core.testing.load import LoadContract
 from flow_core.types import ResultInfo, Ticket, new_request_id
@@ -72,7 +73,7 @@ class Shelf:
 
 
 class ResultStoreContract(LoadContract):
-    """Scenarios R01 to R15, and those of loading. ``result_store`` names the plugin, or is its class."""
+    """Scenarios R01 to R16, and those of loading. ``result_store`` names the plugin, or is its class."""
 
     kind: ClassVar[str] = "result store"
     claims: ClassVar[frozenset[str]] = frozenset(
@@ -192,16 +193,32 @@ class ResultStoreContract(LoadContract):
         assert shelf.get("a") == _DATA
         assert follow(shelf.ticket("a", "GET")) == _DATA
 
+    def test_r16_a_ticket_for_a_prefix_puts_any_object_below_it(self, shelf: Shelf) -> None:
+        if "flow_result_ticket" not in shelf.scope.supports:
+            pytest.skip(f"{self.plugin_name()} has no flow_result_ticket")
+        try:
+            ticket = shelf.ticket("below/", "PUT")
+        except CapabilityError:
+            pytest.skip(f"{self.plugin_name()} gives no leave for a whole prefix")
+        for name in ("a" * 64, "b" * 64):
+            follow(ticket, name.encode(), name)
+        assert shelf.listed() == [f"below/{'a' * 64}", f"below/{'b' * 64}"]
+        assert shelf.get(f"below/{'b' * 64}") == b"b" * 64
 
-def follow(ticket: Ticket, data: bytes | None = None) -> bytes:
-    """Do what a ticket gives leave to do, with nothing but the standard library."""
+
+def follow(ticket: Ticket, data: bytes | None = None, name: str = "") -> bytes:
+    """Do what a ticket gives leave to do, with nothing but the standard library; ``name`` is below its prefix."""
     if ticket.method == "PATH":
-        path = Path(ticket.url)
+        path = Path(ticket.url) / name
         if data is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return path.read_bytes()
-    request = urllib.request.Request(ticket.url, data=data, headers=dict(ticket.headers), method=ticket.method)
+    url, headers = ticket.url.replace("{key}", name), dict(ticket.headers)
+    if ticket.method == "POST":
+        data, kind = form({field: value.replace("{key}", name) for field, value in ticket.fields.items()}, data or b"")
+        headers["Content-Type"] = kind
+    request = urllib.request.Request(url, data=data, headers=headers, method=ticket.method)
     with urllib.request.urlopen(request, timeout=30) as answer:
         body: Any = answer.read()
     return bytes(body)

@@ -196,7 +196,10 @@ class Offer:
 
 @attrs.frozen
 class Volume:
-    """Storage that outlives tasks. ``size_gb`` counts 10**9 bytes, None means no limit; ``created_at`` is UTC seconds."""
+    """Storage that outlives tasks. ``size_gb`` counts 10**9 bytes, None means no limit; ``created_at`` is UTC seconds.
+
+    ``note`` is what its owner should know of it: a size that is not enforced, and why.
+    """
 
     id: str
     name: str
@@ -207,6 +210,7 @@ class Volume:
     attached_to: tuple[str, ...] = ()
     created_at: float | None = None
     encrypted: bool = False
+    note: str = ""
 
 
 @attrs.frozen

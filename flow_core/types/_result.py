@@ -11,20 +11,19 @@ from flow_core.types._mapping import EMPTY
 
 @attrs.frozen
 class Ticket:
-    """Leave to move one object without SDK or credential: ``PUT`` or ``GET`` a URL, or ``PATH`` of a shared file system.
+    """Leave to move objects without SDK or credential, until ``expires_at`` (UTC seconds). Its text is a secret.
 
-    ``expires_at`` is UTC seconds; ``parts`` are the URLs of a multipart upload of ``part_bytes`` each, ended by ``complete``.
+    ``method`` is ``PUT`` or ``GET`` (of ``url``, with ``headers``), ``POST`` (a form of ``fields`` and, last, ``file``), or
+    ``PATH``: ``url`` is a file of a file system that the node sees too. Leave below a whole prefix has the literal
+    ``{key}`` where the rest of a key goes, in ``url`` or in a value of ``fields``; a ``PATH`` then is a folder.
     """
 
     method: str
-    url: str
-    headers: Mapping[str, str] = EMPTY
+    url: str = attrs.field(repr=False)
+    headers: Mapping[str, str] = attrs.field(default=EMPTY, repr=False)
     expires_at: float | None = None
     max_bytes: int | None = None
-    parts: tuple[str, ...] = ()
-    part_bytes: int = 0
-    complete: Ticket | None = None
-    checksum: str | None = None
+    fields: Mapping[str, str] = attrs.field(default=EMPTY, repr=False)
 
 
 @attrs.frozen

@@ -1,9 +1,10 @@
-"""A user whom files can be closed to."""
+"""A user whom files can be closed to, and a file system that shares blocks."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,3 +28,21 @@ def unprivileged() -> Iterator[Path]:
         if root:
             os.seteuid(0)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder on a file system that shares blocks between files."""
+    place = tmp_path_factory.mktemp("btrfs")
+    image, folder = place / "image", place / "mounted"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(300 << 20)
+    for step in (["mkfs.btrfs", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
+        if shutil.which(step[0]) is None:
+            pytest.skip(f"{step[0]} is not installed")
+        done = subprocess.run(step, capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no btrfs here: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

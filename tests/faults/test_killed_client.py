@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -180,3 +181,12 @@ def test_two_who_clean_up_at_once_do_it_once(flow: Flow, home: Path, client) -> 
     assert other.session.journal.unfinished() == []
     flow.session.journal.release(row.request_id)
     assert [left.request_id for left in other.session.journal.unfinished()] == [row.request_id]
+
+
+def test_what_a_killed_client_has_left_is_seen_by_the_next_look(flow: Flow, client: Callable[[str], int]) -> None:
+    """Also right after another look, and though this process has looked before."""
+    for _ in range(3):
+        client("die_in(Journal, 'mark_calling')\n" + _SUBMIT)
+        flow.refresh()
+
+    assert [task.status for task in flow.tasks()] == ["cancelled"] * 3

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from flow_core.errors import ConfigError, ConflictError, NotFoundError
+from flow_core.errors import CapabilityError, ConfigError, ConflictError, NotFoundError
 from flow_core.hookspecs import hookimpl
 from flow_core.secrets import Secret
 from flow_core.types import (
@@ -91,7 +91,21 @@ class RightStore:
 
     @hookimpl
     def flow_result_ticket(self, key: str) -> Ticket:
+        if key.endswith("/"):
+            raise CapabilityError("there is no leave for a whole prefix")
         return Ticket("PATH", str(self.path(key)))
+
+
+class GivesOnePlace(RightStore):
+    """Gives leave for one object where leave for all below a prefix was asked for."""
+
+    @hookimpl
+    def flow_result_ticket(self, key: str) -> Ticket:
+        if not key.endswith("/"):
+            return Ticket("PATH", str(self.path(key)))
+        place = self.root / "below"
+        place.mkdir(parents=True, exist_ok=True)
+        return Ticket("PATH", str(place))
 
 
 class Overwrites(RightStore):

@@ -28,6 +28,7 @@ WRONG = {
     "KeepsHalves": ("result_store", "R08"),
     "TrustsSums": ("result_store", "R09"),
     "TakesPaths": ("result_store", "R13"),
+    "GivesOnePlace": ("result_store", "R16"),
     "DetectsNothing": ("frontend", "T01"),
     "DetectsEverything": ("frontend", "T02"),
     "ReadsInvalidTasks": ("frontend", "T03"),

@@ -125,6 +125,36 @@ MISTAKES = [
         'Signature of "flow_task_config" incompatible with supertype',
         'base method returns type "TaskConfig | Refusal | None", override returns type "bool"',
     ),
+    (
+        "function_calls.py",
+        'remote("fast")',
+        'Argument 1 to "remote" of "RemoteFunction" has incompatible type "str"; expected "float"',
+        'cannot be assigned to parameter "rate" of type "float"',
+    ),
+    (
+        "function_calls.py",
+        "train.submit()",
+        'Missing positional argument "rate" in call to "submit"',
+        'Argument missing for parameter "rate"',
+    ),
+    (
+        "function_calls.py",
+        "text: str",
+        'Incompatible types in assignment (expression has type "int", variable has type "str")',
+        'Type "int" is not assignable to declared type "str"',
+    ),
+    (
+        "function_calls.py",
+        "later: str",
+        'Incompatible types in assignment (expression has type "int", variable has type "str")',
+        'Type "int" is not assignable to declared type "str"',
+    ),
+    (
+        "function_calls.py",
+        "gpus=",
+        'Unexpected keyword argument "gpus"',
+        'No overloads for "function" match',
+    ),
 ]
 IDS = [f"{file}: {text}" for file, text, _, _ in MISTAKES]
 
@@ -152,3 +182,8 @@ def test_what_the_scaffold_writes_is_right(mypy: Check, tmp_path: Path, kind: st
     create(kind, "acme", tmp_path / "new")
 
     assert mypy(tmp_path / "new/src", tmp_path / "new/tests", path=str(tmp_path / "new/src")) == (0, "")
+
+
+def test_what_is_right_about_functions_passes(mypy: Check) -> None:
+    code, said = mypy(Path(__file__).parent / "functions_right.py")
+    assert code == 0, said

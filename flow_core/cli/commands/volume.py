@@ -22,7 +22,7 @@ _GB = 10**9
 
 @click.group("volume", cls=Group)
 def command() -> None:
-    """Create, list, show and delete volumes: storage that outlives tasks."""
+    """Create, list, copy and delete volumes: storage that outlives tasks."""
 
 
 @command.command("create")
@@ -34,6 +34,22 @@ def command() -> None:
 def create(name: str, size: int | None, encrypted: bool, provider: str | None, as_json: bool) -> None:
     """Create a volume."""
     volume = Flow().create_volume(name, None if size is None else -(-size // _GB), provider, encrypted)
+    _made(volume, as_json)
+
+
+@command.command("snapshot")
+@click.argument("name")
+@click.argument("new_name")
+@provider_option
+@json_option
+def snapshot(name: str, new_name: str, provider: str | None, as_json: bool) -> None:
+    """Make a new volume of what is in one now."""
+    _made(Flow().snapshot_volume(name, new_name, provider), as_json)
+
+
+def _made(volume: Volume, as_json: bool) -> None:
+    if volume.note:
+        say(f"{volume.name}: {volume.note}")
     if as_json:
         emit(volume)
     else:
@@ -62,7 +78,9 @@ def show_(name: str, provider: str | None, as_json: bool) -> None:
     if as_json:
         emit(volume)
     else:
-        sys.stdout.write(pairs((title.lower(), cell) for title, cell in zip(HEADER, _line(volume), strict=True)))
+        cells = [*zip(HEADER, _line(volume), strict=True), ("ENCRYPTED", "yes" if volume.encrypted else "no")]
+        cells += [("NOTE", volume.note)] if volume.note else []
+        sys.stdout.write(pairs((title.lower(), cell) for title, cell in cells))
 
 
 @command.command("delete")

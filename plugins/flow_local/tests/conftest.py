@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +34,26 @@ def flow(home: Path, project: Path) -> Iterator[Flow]:
     for task in client.tasks(limit=None, states=("pending", "provisioning", "running")):
         task.cancel(grace=0.0)
         task.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder on btrfs with quotas on."""
+    place = tmp_path_factory.mktemp("btrfs")
+    image, folder = place / "image", place / "mounted"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(300 << 20)
+    steps = (
+        ["mkfs.btrfs", "-q", str(image)],
+        ["mount", "-o", "loop", str(image), str(folder)],
+        ["btrfs", "quota", "enable", str(folder)],
+    )
+    for step in steps:
+        if shutil.which(step[0]) is None:
+            pytest.skip(f"{step[0]} is not installed")
+        done = subprocess.run(step, capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no btrfs here: {done.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -369,3 +369,15 @@ def _running(words: bytes) -> list[int]:
         for entry in Path("/proc").iterdir()
         if entry.name.isdigit() and words in _read(entry / "cmdline") and int(entry.name) != os.getpid()
     ]
+
+
+def test_a_container_that_runs_out_of_memory_is_told_so(contained: Flow) -> None:
+    task = contained.submit("x=a; while :; do x=$x$x; done", image=IMAGE, memory="64MiB")
+    assert task.wait(timeout=60) == 137
+    assert task.reason == "killed for memory (limit 64 MiB): raise `memory:`"
+
+
+def test_a_container_that_somebody_kills_is_not_called_out_of_memory(contained: Flow) -> None:
+    task = contained.submit("kill -9 $$", image=IMAGE, memory="64MiB")
+    assert task.wait(timeout=60) == 137
+    assert "memory" not in task.reason

@@ -193,7 +193,6 @@ def test_a_missing_secret_is_refused_before_anything_happens(flow: Flow) -> None
         ({"volumes": ["nothing"]}, "volumes[0].name"),
         ({"mounts": ["./nothing:/data"]}, "mounts[0].source"),
         ({"max_price_per_hour": 1}, "max_price_per_hour"),
-        ({"outputs": ["*.pt"]}, "outputs"),
     ],
 )
 def test_what_this_machine_cannot_do_is_refused_by_name(flow: Flow, asked: dict[str, object], path: str) -> None:

@@ -70,3 +70,11 @@ def test_a_volume_in_use_is_not_deleted(flow: Flow, project: Path) -> None:
     (project / "go").touch()
     task.wait(timeout=20)
     assert flow.delete_volume("data") is True
+
+
+def test_a_mount_that_fails_is_not_the_tasks_own_exit_code(flow: Flow, project: Path) -> None:
+    (project / "file").write_text("x")
+    task = flow.submit("exit 2", mounts=["./file:/usr"])
+
+    assert task.wait() == 125
+    assert "the source is a file, the target a folder" in task.reason

@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 
 import attrs
 
-from flow_core import ConflictError, NotFoundError, ResultInfo, Ticket, TransientError, hookimpl
+from flow_core import CapabilityError, ConflictError, NotFoundError, ResultInfo, Ticket, TransientError, hookimpl
 from flow_core.hookspecs import ResultHooks
 
 _SUFFIX = ".object"
@@ -90,6 +90,8 @@ class ToyStore(ResultHooks):
 
     @hookimpl
     def flow_result_ticket(self, key: str, method: str, size: int | None, expires_in: float) -> Ticket:
+        if key.endswith("/"):
+            raise CapabilityError("the toy store gives leave for one object at a time")
         if method == "GET":
             self.flow_result_stat(key)
         return Ticket("PATH", str(self._path(key)), max_bytes=size)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from flow_core import Problem, TaskConfig, nodes
 from flow_core.types import InstanceType, format_size, parse_instance_type
+from flow_local import _vault
 from flow_local._machine import Machine
+from flow_local._storage import why_unlimited
 from flow_local._volumes import Volumes
 
 
@@ -95,14 +97,35 @@ def _mounts(config: TaskConfig, volumes: Volumes, cwd: Path) -> Iterator[Problem
             yield Problem(path, "NO_FOLDER", f"{mount.source} does not exist", "create it, or correct the path")
 
 
+def volumes_of(config: TaskConfig) -> list[str]:
+    """Return the names of the volumes that a task uses."""
+    mounted = [mount.source.removeprefix("volume:") for mount in config.mounts if mount.source.startswith("volume:")]
+    return [*(spec.name for spec in config.volumes), *mounted]
+
+
 def _volumes(config: TaskConfig, volumes: Volumes) -> Iterator[Problem]:
     for number, spec in enumerate(config.volumes):
         path = f"volumes[{number}]"
-        if spec.encrypted:
-            yield Problem(f"{path}.encrypted", "NO_ENCRYPTION", "local volumes are plain folders and not encrypted")
-        if not spec.create and not volumes.exists(spec.name):
+        if volumes.exists(spec.name):
+            if spec.encrypted and not volumes.key_of(spec.name):
+                hint = "leave `encrypted` out, or choose another name"
+                yield Problem(f"{path}.encrypted", "NOT_ENCRYPTED", f"volume {spec.name!r} is not encrypted", hint)
+        elif not spec.create:
             hint = "say create: true, give it a size, or run: flow volume create " + spec.name
             yield Problem(f"{path}.name", "NO_VOLUME", f"there is no volume {spec.name!r}", hint)
-        if spec.size_gb is not None:
-            text = "local volumes are plain folders: the size is noted, not enforced"
+        elif spec.size_gb is not None and (why := why_unlimited(volumes.root)):
+            text = f"the size will be noted, not enforced: {why}"
             yield Problem(f"{path}.size_gb", "NOT_ENFORCED", text, severity="warning")
+    yield from _encrypted(config, volumes)
+
+
+def _encrypted(config: TaskConfig, volumes: Volumes) -> Iterator[Problem]:
+    new = [spec.name for spec in config.volumes if spec.encrypted]
+    old = [name for name in volumes_of(config) if volumes.exists(name) and volumes.key_of(name)]
+    if not new and not old:
+        return
+    if reason := _vault.impossible():
+        yield Problem("volumes", "NO_ENCRYPTION", *reason)
+    if config.image is not None:
+        text = "an encrypted volume cannot be mounted in a container: its engine does not see it in the clear"
+        yield Problem("volumes", "NO_ENCRYPTION", text, "leave out the image, or use a volume that is not encrypted")

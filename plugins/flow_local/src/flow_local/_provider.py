@@ -32,8 +32,8 @@ from flow_core import (
 )
 from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
 from flow_core.settings import paths
-from flow_core.types import DoctorCheck, QueuedTask
-from flow_local import _check, _doctor
+from flow_core.types import DoctorCheck, QueuedTask, SecretBox
+from flow_local import _check, _doctor, _vault
 from flow_local._engines import INSTALL, Engine, find
 from flow_local._machine import Machine, cores, detect
 from flow_local._settings import LocalSettings
@@ -140,10 +140,11 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         document["mounts"] = list(self._mounts(submission))
         if config.image is not None:
             document["image"] = self._image(config.image)
-        document["volumes"] = [spec.name for spec in config.volumes] + [
-            mount.source.removeprefix("volume:") for mount in config.mounts if mount.source.startswith("volume:")
-        ]
-        return attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, document=document))
+        document["volumes"] = volumes = _check.volumes_of(config)
+        keys = {name: key for name in volumes if (key := self._volumes.key_of(name))}
+        values = {key: _vault.key(key, name) for name, key in keys.items()}
+        secrets = SecretBox({**submission.bundle.secrets.values, **values})
+        return attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, document=document, secrets=secrets))
 
     def _mounts(self, submission: Submission) -> Iterator[Mapping[str, object]]:
         mounts = submission.bundle.document["mounts"]
@@ -151,12 +152,11 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         for mount in mounts:
             source = str(mount["source"])
             if source.startswith("volume:"):
-                yield {**mount, "source": str(self._volumes.path(source.removeprefix("volume:")))}
+                yield self._volumes.mount(source.removeprefix("volume:"), mount["target"], mount["read_only"])
             elif source != mount["target"] or mount["read_only"] or submission.config.image is not None:
                 yield mount
         for spec in submission.config.volumes:
-            source = str(self._volumes.path(spec.name))
-            yield {"source": source, "target": spec.target, "read_only": spec.read_only}
+            yield self._volumes.mount(spec.name, spec.target, spec.read_only)
 
     def _image(self, reference: str) -> Mapping[str, object]:
         if isinstance(self._engine, str):
@@ -227,7 +227,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provider_checks(self) -> Sequence[DoctorCheck]:
-        return list(_doctor.checks(self._machine))
+        return list(_doctor.checks(self._machine, self._volumes.root))
 
     @hookimpl
     def flow_node_access(self, ref: TaskRef) -> Sequence[NodeAccess]:
@@ -251,6 +251,10 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     @hookimpl
     def flow_volume_delete(self, id: str) -> bool:  # noqa: A002 - the contract's word
         return self._volumes.delete(id)
+
+    @hookimpl
+    def flow_volume_snapshot(self, id: str, name: str) -> Volume:  # noqa: A002 - the contract's word
+        return self._volumes.snapshot(id, name, self._settings.snapshot_copies)
 
 
 def _claims_nothing(config: TaskConfig) -> bool:

@@ -27,6 +27,12 @@ class LocalSettings:
             "help": "What runs images: podman, docker, apptainer, or a path; default: the first of these that works."
         },
     )
+    snapshot_copies: bool = attrs.field(
+        default=False,
+        metadata={
+            "help": "Snapshots of volumes copy the bytes where the file system cannot share them; else they are refused."
+        },
+    )
     pass_env: tuple[str, ...] = attrs.field(
         default=(), converter=tuple, metadata={"help": "More variables of the submitting shell that tasks see."}
     )

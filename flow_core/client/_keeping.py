@@ -1,0 +1,177 @@
+"""Where a task's results go, and bringing them there: by its machine through tickets, else by this client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from flow_core.client._logs import open_nodes
+from flow_core.errors import ConflictError, FlowError, NotFoundError
+from flow_core.settings._model import OWN_STORE
+from flow_core.types import parse_ref
+
+if TYPE_CHECKING:
+    from flow_core.client._plan import Plan
+    from flow_core.client._session import Session
+    from flow_core.faces import Provider, ResultStore
+    from flow_core.journal import KeepingRow, TaskRow
+    from flow_core.nodes import Node
+    from flow_core.results import Manifest
+    from flow_core.results._tickets import Leave
+    from flow_core.settings import Profile
+    from flow_core.types import Bundle, TaskConfig
+
+KINDS = ("artifact", "result", "log")
+_EVERY = 10.0  # seconds
+_GONE_AFTER = 86400.0  # seconds
+
+
+@attrs.frozen
+class Arrangement:
+    """Where one task's results go, which kinds, and the tickets its machine gets."""
+
+    store: str
+    kinds: tuple[str, ...]
+    leave: Leave | None
+
+    def completed(self, bundle: Bundle) -> Bundle:
+        """Return the bundle with what the runner must know; the tickets travel with the secrets."""
+        document = {**bundle.document, "keep": {"kinds": list(self.kinds)}}
+        if self.leave is None:
+            return attrs.evolve(bundle, document=document)
+        from flow_core.results._tickets import SECRET
+        from flow_core.types import SecretBox
+
+        box = SecretBox({**bundle.secrets.values, SECRET: self.leave.text})
+        return attrs.evolve(bundle, document=document, secrets=box)
+
+
+def store_of(config: TaskConfig, profile: Profile) -> str | None:
+    """Return the store that a task's results go to; None where it keeps nothing, or only on its node."""
+    return config.result_store or profile.result_store or (OWN_STORE if config.outputs else None)
+
+
+def arrange(session: Session, plan: Plan, task_id: str) -> Arrangement | None:
+    """Find out where a task's results go, and ask for the tickets. None where they stay on its node."""
+    config, facts = plan.config, plan.provider.facts
+    store = store_of(config, plan.profile)
+    if store is None:
+        return None
+    from flow_core.results._tickets import leave
+
+    chosen = config.result_store or plan.profile.result_store
+    # What is run here is kept here, with its logs: only what would be overwritten needs a copy.
+    kinds = KINDS if chosen or not facts.shares_client_files else KINDS[:1]
+    return Arrangement(
+        store, kinds, leave(session.result_store(store), task_id, config, is_shared(session, plan.provider, store))
+    )
+
+
+def is_shared(session: Session, provider: Provider, store: str) -> bool:
+    """Whether a provider's machines see the paths of a store."""
+    return provider.facts.shares_client_files or session.settings.result_store(store).store.shared
+
+
+def settle_all(session: Session, tasks: Iterable[str] | None = None) -> None:
+    """See how far the results of ended tasks are, and bring what nobody else does; of all tasks, at most each 10 s."""
+    wanted = None if tasks is None else set(tasks)
+    rows = [row for row in session.journal.keepings() if wanted is None or row.task_id in wanted]
+    for row in rows:
+        if wanted is not None or session.journal.due_for_reconcile(f"results of {row.task_id}", _EVERY):
+            settle(session, row)
+
+
+def carry(session: Session, task_id: str) -> None:
+    """After the end: bring to the store what the machine has no tickets for, before it may go."""
+    keeping = session.journal.keeping(task_id)
+    if keeping is not None and keeping.expires_at is None:
+        settle(session, keeping)
+
+
+def settle(session: Session, keeping: KeepingRow) -> KeepingRow:
+    """See how far the results of one task are, when it has ended; what is wrong is in the row that is returned."""
+    row = session.journal.task(keeping.task_id)
+    if keeping.phase != "open" or not row.is_final:
+        return keeping
+    try:
+        _settle(session, row, keeping)
+    except FlowError as error:
+        session.journal.mark_keeping(row.id, "open", error.message)
+    return session.journal.keeping(row.id) or keeping
+
+
+def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
+    from flow_core.results import discard_start, read_manifest
+
+    store = session.result_store(keeping.store)
+    try:
+        record(session, read_manifest(store, row.id))
+        discard_start(store, row.id)
+        return
+    except NotFoundError:
+        node = reachable(session, row)
+    if node is None:
+        over = row.ref is None or time.time() - (row.ended_at or row.created_at) > _GONE_AFTER
+        error = "its machine is gone, and it had kept nothing" if over else "its machine cannot be reached"
+        session.journal.mark_keeping(row.id, "gone" if over else "open", error)
+        return
+    found = node.kept()
+    if found["pending"]:
+        _hurry(session, row, keeping, node, found)
+    elif found["report"] is not None:
+        record(session, _carry(store, row, node, found))
+
+
+def reachable(session: Session, row: TaskRow) -> Node | None:
+    """Return the node that has a task's folder; None where it cannot be reached."""
+    if row.ref is None:
+        return None
+    try:
+        return next((node for node, _ in open_nodes(session.provider(row.profile), parse_ref(row.ref)[2])), None)
+    except FlowError:
+        return None
+
+
+def _hurry(session: Session, row: TaskRow, keeping: KeepingRow, node: Node, found: Any) -> None:
+    """The machine is at it: give it fresh tickets where it needs some, and start it again where it was killed."""
+    from flow_core.client._refresh import config_of
+    from flow_core.results._tickets import is_stale, leave
+
+    state, config = found["upload"] or {}, config_of(row)
+    error = str(state.get("error") or "")
+    fresh = None
+    if state.get("stale") or keeping.expires_at is None or is_stale(keeping.expires_at, config):
+        shared = is_shared(session, session.provider(row.profile), keeping.store)
+        fresh = leave(session.result_store(keeping.store), row.id, config, shared)
+    if fresh is not None or not found["under_way"]:
+        node.resume_upload(None if fresh is None else fresh.text.encode())
+    session.journal.mark_keeping(row.id, "open", error, None if fresh is None else fresh.expires_at)
+
+
+def _carry(store: ResultStore, row: TaskRow, node: Node, found: Any) -> Manifest:
+    """Bring what a node has to the store through this client, the manifest last."""
+    from hashlib import sha256
+
+    from flow_core.results import manifest_key, put_blob, read_manifest
+    from flow_core.results._manifest import dump_manifest
+
+    things = []
+    for thing in found["things"]:
+        content = put_blob(store, node.read_kept(thing["kind"], thing["path"]))
+        rows = [[chunk.sha256, chunk.size] for chunk in content.chunks]
+        things.append({**thing, "size": content.size, "sha256": content.sha256, "chunks": rows})
+    text = dump_manifest(row.id, found["report"], things, found["missing"])
+    with suppress(ConflictError):  # somebody else was first
+        store.put(manifest_key(row.id), iter([text]), sha256(text).hexdigest())
+    return read_manifest(store, row.id)
+
+
+def record(session: Session, manifest: Manifest) -> None:
+    """Journal that a task's results are in its store."""
+    sizes = {f"{thing.kind}/{thing.path}": thing.size for thing in manifest.things}
+    error = f"no file matches {', '.join(manifest.missing)}" if manifest.missing else ""
+    session.journal.mark_keeping(manifest.task_id, "kept", error, sizes=sizes)

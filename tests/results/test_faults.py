@@ -1,0 +1,178 @@
+"""Nothing of a task's results is lost when its store, its uploader, its machine or its disk fails for a while."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from flow_core.client import Flow, Task
+from flow_core.errors import LogsGoneError
+from flow_core.nodes import report
+from flow_core.runner.record import done_dir, read_json
+from flow_core.types import parse_ref
+from flow_web_store import PATIENCE, Kept, Server
+
+
+def folder(flow: Flow, task: Task) -> Path:
+    """Where the folder of an ended task lies."""
+    root, name = Path(os.environ["FLOW_HOME"]) / "state" / "local", parse_ref(task.row.ref or "")[2].id
+    place = Path(done_dir(str(root), name))
+    until(place.is_dir)
+    return place
+
+
+def until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def upload_state(place: Path) -> str:
+    return str((read_json(str(place / "upload.json")) or {}).get("state"))
+
+
+def processes(text: str) -> list[int]:
+    """The processes whose command line holds a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and text.encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
+def test_the_end_is_told_at_once_while_the_store_is_away_and_the_results_come_when_it_is_back(
+    flow: Flow, web: Server, kept: Kept
+) -> None:
+    task = flow.submit("sleep 0.3; echo one >a", outputs=["a"], result_store="web")
+    web.stop()
+    assert task.wait(timeout=PATIENCE) == 0
+    place = folder(flow, task)
+    until(lambda: upload_state(place) == "waiting")
+    assert (report(place).state, report(place).machine_held) == ("succeeded", True)
+    flow.refresh([task.id])
+    keeping = flow.session.journal.keeping(task.id)
+    assert keeping is not None
+    assert keeping.phase == "open"
+    web.start()
+    assert kept(flow, task) == "kept"
+    assert report(place).machine_held is False
+    assert task.artifacts[0].open().read() == b"one\n"
+
+
+def test_a_killed_uploader_goes_on_with_what_is_missing_and_finishes_once(flow: Flow, web: Server, kept: Kept) -> None:
+    web.refuse_after = 2
+    task = flow.run("for n in 1 2 3 4; do echo $n >f$n; done", outputs=["f*"], result_store="web", stream=False)
+    place = folder(flow, task)
+    until(lambda: upload_state(place) == "waiting")
+    (pid,) = processes(f"upload\0{place}")
+    os.kill(pid, signal.SIGKILL)
+    web.refuse_after = None
+    assert kept(flow, task) == "kept"
+    assert len(web.puts) == len(set(web.puts))
+    assert [one.open().read() for one in task.artifacts] == [b"1\n", b"2\n", b"3\n", b"4\n"]
+    assert len([line for line in (place / "uploads.jsonl").read_text().splitlines() if "final.json" in line]) == 1
+
+
+def test_uploader_and_server_killed_the_next_command_brings_the_results_there(
+    flow: Flow, web: Server, kept: Kept
+) -> None:
+    web.refuse_after = 0
+    task = flow.run("echo one >a", outputs=["a"], result_store="web", stream=False)
+    place = folder(flow, task)
+    until(lambda: upload_state(place) == "waiting")
+    ours = str(Path(os.environ["FLOW_HOME"]) / "state" / "local")
+    while pids := processes(ours):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    web.refuse_after = None
+    assert kept(flow, task) == "kept"
+
+
+def test_refused_tickets_are_replaced_by_the_next_command(flow: Flow, web: Server, home: Path, kept: Kept) -> None:
+    web.refuse_after = 0
+    task = flow.submit("echo one >a", outputs=["a"], result_store="web")
+    web.key = "second"
+    (home / "key").write_text("second")
+    web.refuse_after = None
+    assert kept_after_end(flow, task, kept) == "kept"
+
+
+def kept_after_end(flow: Flow, task: Task, kept: Kept) -> str:
+    task.wait(timeout=PATIENCE)
+    return kept(flow, task)
+
+
+def test_tickets_are_in_no_file_others_read_and_gone_when_all_is_there(
+    flow: Flow, web: Server, home: Path, kept: Kept
+) -> None:
+    web.key = "sesame-of-this-test"
+    (home / "key").write_text(web.key)
+    task = flow.submit("sleep 0.3; echo one >a; env", outputs=["a"], result_store="web")
+    task.wait(timeout=PATIENCE)
+    place = folder(flow, task)
+    assert kept(flow, task) == "kept"
+    (home / "key").unlink()
+    told = [path for path in home.rglob("*") if path.is_file() and web.key.encode() in path.read_bytes()]
+    assert told == []
+    assert not (place / "tickets.json").exists()
+
+
+def test_logs_and_end_come_from_the_store_when_the_machine_is_gone(flow: Flow, web: Server, kept: Kept) -> None:
+    task = flow.run("echo said; echo so >&2; exit 4", result_store="web", stream=False)
+    assert kept(flow, task) == "kept"
+    shutil.rmtree(folder(flow, task))
+    found = {(chunk.stream, chunk.data) for chunk in flow.task(task.id).logs()}
+    assert found == {("stdout", b"said\n"), ("stderr", b"so\n")}
+    assert b"".join(chunk.data for chunk in flow.task(task.id).logs(tail=1, streams=("stdout",))) == b"said\n"
+
+
+def test_without_a_store_the_logs_are_gone_with_the_machine_and_the_error_says_so(flow: Flow) -> None:
+    task = flow.run("echo said", stream=False)
+    shutil.rmtree(folder(flow, task))
+    with pytest.raises(LogsGoneError) as caught:
+        list(flow.task(task.id).logs())
+    assert (caught.value.code, caught.value.exit_code) == ("LOGS_GONE", 66)
+
+
+def test_a_machine_that_vanished_after_its_upload_did_not_lose_the_end(flow: Flow, web: Server, kept: Kept) -> None:
+    task = flow.submit("exit 7", result_store="web")
+    until(lambda: f"tasks/{task.id}/final.json" in web.stored())
+    place = folder(flow, task)
+    until(lambda: not (place / "tickets.json").exists())
+    shutil.rmtree(place)
+    assert task.wait(timeout=PATIENCE) == 7
+
+
+def test_a_folder_store_on_a_full_disk_keeps_the_results_on_the_node(
+    flow: Flow, home: Path, tmp_path: Path, kept: Kept
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("mounting needs root")
+    try:
+        (home / "config.yaml").write_text(f"result_stores:\n  small: {{store: folder, root: '{disk}/kept'}}\n")
+        flow = Flow(flow.session.cwd)
+        task = flow.run("head -c 200000 /dev/urandom >a", outputs=["a"], result_store="small", stream=False)
+        place = folder(flow, task)
+        until(lambda: upload_state(place) == "waiting")
+        assert "No space left" in str((read_json(str(place / "upload.json")) or {})["error"])
+        subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
+        assert kept(flow, task) == "kept"
+        assert task.artifacts[0].size == 200000
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
