@@ -53,7 +53,8 @@ _DELIVER = (
 # $1 folder, $2 most bytes. Code, secrets and what the task made of its folder stay there.
 _FETCH = (
     f'cd "$1" || exit {NO_FOLDER}; [ "$(du -sb attempts | cut -f1)" -le "$2" ] || exit {TOO_LARGE}; {_SAY}'
-    "exec tar -cf - --exclude=./code --exclude=./work --exclude=./secrets --exclude=./files ."
+    "exec tar -cf - --exclude=./code --exclude=./work --exclude=./secrets --exclude=./files --exclude=./tickets.json "
+    "--exclude='./upload.*' ."
 )
 _PUT = (
     'd=$1; [ -d "$d" ] || d=$2; case $3 in /*) t=$3;; *) t=$d/$3;; esac; n=$t.flow.$$; umask 077; mkdir -p "${t%/*}"; '

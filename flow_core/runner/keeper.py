@@ -16,6 +16,7 @@ from typing import List, Optional
 
 from . import control, release
 from .launch import command
+from .pending import is_given_up, is_pending
 from .record import Doc, read_final, read_json, write_json
 
 _TICK = 0.5
@@ -84,10 +85,14 @@ class Keeper:
         return next(iter(live or folders[-1:]), None)
 
     def _serve(self, folder: str) -> None:
-        while read_final(folder) is None and not self._stopping:
+        while self._is_open(folder) and not self._stopping:
             self._run(folder)
         if not self._stopping:
             self._rest(folder)
+
+    def _is_open(self, folder: str) -> bool:
+        """Whether the task has not ended, or what it keeps is not in its store, and that was not given up."""
+        return read_final(folder) is None or (is_pending(folder) and not is_given_up(folder))
 
     def _run(self, folder: str) -> None:
         """Run the task in a process of its own: what it breaks is not this one."""
@@ -126,7 +131,8 @@ class Keeper:
         since = time.time() - over_at
         if self._is_over():
             return plan.get("end") or off
-        kept = os.path.exists(folder + "/fetched") or os.path.exists(folder + "/stored")
+        stored = (read_json(folder + "/upload.json") or {}).get("state") == "kept"
+        kept = stored or os.path.exists(folder + "/fetched")
         if kept:
             return (plan.get("end") or off) if since >= float(plan.get("keep_seconds") or 0.0) else None
         if (read_final(folder) or {}).get("state") == "cancelled":

@@ -117,7 +117,11 @@ def method(hook: str, face: ast.Module) -> str:
 
 @pytest.mark.parametrize(
     ("project", "changes"),
-    [("pyproject.toml", "CHANGELOG.md"), ("plugins/flow_local/pyproject.toml", "plugins/flow_local/CHANGELOG.md")],
+    [("pyproject.toml", "CHANGELOG.md")]
+    + [
+        (f"plugins/{name}/pyproject.toml", f"plugins/{name}/CHANGELOG.md")
+        for name in ("flow_instances", "flow_local", "flow_mithril")
+    ],
 )
 def test_the_changelog_begins_with_the_version_of_the_project(project: str, changes: str) -> None:
     version = re.search(r'^version = "(.+)"$', (ROOT / project).read_text("utf-8"), re.MULTILINE)

@@ -229,6 +229,13 @@ def test_a_published_port_of_the_host_is_reached_at_the_machines_own_loopback(si
         server.shutdown()
 
 
+def test_the_example_of_the_readme_runs(bootable: None, capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[1] / "README.md"
+    code = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    exec(compile(code, str(page), "exec"), {})
+    assert "sshd is up" in capsys.readouterr().out
+
+
 def test_a_machine_on_its_way_can_be_deleted_and_leaves_nothing(site: Site) -> None:
     machine = site.create("one", Plan(disk=64, disks=[Disk(site.volume("data", 8))]))
     folder = machine.folder

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -518,6 +519,13 @@ def test_it_serves_from_the_command_line_and_ends_when_told(served: subprocess.P
     assert requests.get(f"{url}/v2/projects", headers=headers, timeout=5).json()[0]["name"] == "mine"
     served.terminate()
     assert served.wait(10) == 0
+
+
+def test_the_example_of_its_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[3] / "docs" / "mithril-double.md"
+    code = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    exec(compile(code, str(page), "exec"), {})
+    assert capsys.readouterr().out.endswith(" fkey_test [] []\n")
 
 
 def test_every_setting_has_a_flag() -> None:

@@ -58,6 +58,9 @@ def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSetti
     yield from _kind(config, settings, world)
     yield from _reservation(config, options)
     yield from _mounts(config)
+    if config.keep:
+        text = "a machine is not kept for a next task here"
+        yield Problem("keep", "CAPABILITY", text, "leave it out: the machine goes when its end was fetched")
     yield from _volumes(config, world)
     if settings.self_release == "ask":
         yield Problem(

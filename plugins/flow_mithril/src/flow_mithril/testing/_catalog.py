@@ -50,7 +50,7 @@ def availability(world: World, call: Call) -> list[Row]:
 
 @answers("GET", "/v2/pricing/current")
 def current_prices(world: World, call: Call) -> Row:
-    where = {"instance_type": call.query["instance_type"], "region": call.query.get("region")}
+    where = {"instance_type": world.kind(call.query["instance_type"]), "region": call.query.get("region")}
     found = world.all("auctions", **where)
     if not found:
         return dict.fromkeys(_PRICES)
@@ -77,11 +77,11 @@ def _reserved(world: World, auction: Row) -> Decimal:
 
 @answers("GET", "/v2/pricing/history")
 def price_history(world: World, call: Call) -> Row:
-    wanted = call.query.get("instance_types")
+    wanted = [world.kind(name) for name in call.query.get("instance_types", "").split(",") if name]
     auctions = [
         auction
         for auction in world.all("auctions", region=call.query.get("region"))
-        if wanted is None or auction["instance_type"] in wanted.split(",")
+        if not wanted or auction["instance_type"] in wanted
     ]
     return {
         "series": [_series(world, auction, call.query) for auction in auctions],

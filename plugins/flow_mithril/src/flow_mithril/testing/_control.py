@@ -20,7 +20,7 @@ def price(world: World, said: Row) -> Any:
 
 def capacity(world: World, said: Row) -> Any:
     """``{"instance_type", "region", "capacity"}``: instances there are, used ones too. CPU types have no region."""
-    kind = _kind(world, said["instance_type"])
+    kind = world.kind(said["instance_type"])
     place = world.table("cpu_types").get(kind) or _auction(world, said)
     place["_capacity"] = int(said["capacity"])
 
@@ -107,10 +107,5 @@ def control(world: World, method: str, name: str, said: Row) -> Any:
         raise Refusal(400, f"{name}: {type(bad).__name__}: {bad}") from bad
 
 
-def _kind(world: World, named: str) -> str:
-    kinds = {**world.table("types"), **world.table("cpu_types")}
-    return next((fid for fid, row in kinds.items() if named in (fid, row["name"])), named)
-
-
 def _auction(world: World, said: Row) -> Row:
-    return world.market(_kind(world, said["instance_type"]), said.get("region", world.settings.region))
+    return world.market(world.kind(said["instance_type"]), said.get("region", world.settings.region))

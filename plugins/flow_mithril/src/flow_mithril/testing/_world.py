@@ -18,14 +18,17 @@ from flow_mithril.testing._settings import Settings
 
 Row = dict[str, Any]
 
-# (name, CPUs, memory in GB, GPUs, GPU, its memory in GB, dollars per hour, instances in its one market)
+# (fid, name, CPUs, memory in GB, GPUs, GPU, its memory in GB, dollars per hour, instances in its one market). The fids
+# and names are the service's own (flow-compute 3.28.2 asks for prices by fids that it has built in).
 _TYPES = [
-    ("a100-80gb.sxm.1x", 30, 225, 1, "a100", 80, 2, 8),
-    ("a100-80gb.sxm.2x", 60, 450, 2, "a100", 80, 4, 8),
-    ("a100-80gb.sxm.8x", 240, 1800, 8, "a100", 80, 16, 8),
-    ("h100-80gb.sxm.8x", 168, 1814, 8, "h100", 80, 24, 8),
+    ("it_RrgkIZz6c9BZu5gi", "a100-80gb.sxm.1x", 30, 225, 1, "a100", 80, 2, 8),
+    ("it_TiAPxzKNi4xO0IAr", "a100-80gb.sxm.2x", 60, 450, 2, "a100", 80, 4, 8),
+    ("it_4TugeYWOov5FllEf", "a100-80gb.sxm.4x", 120, 900, 4, "a100", 80, 8, 8),
+    ("it_Sg1nDx1I8NFep60J", "a100-80gb.sxm.8x", 240, 1800, 8, "a100", 80, 16, 8),
+    ("it_XqgKWbhZ5gznAYsG", "h100-80gb.sxm.8x", 168, 1814, 8, "h100", 80, 24, 8),
+    ("it_7RHoQUztab9lU9Ne", "h200.8x", 168, 1814, 8, "h200", 141, 32, 8),
 ]
-_CPU_TYPES = [("cpu.4x", 4, 16, 0, "", 0, 1, 8), ("cpu.16x", 16, 64, 0, "", 0, 2, 8)]
+_CPU_TYPES = [("", "cpu.4x", 4, 16, 0, "", 0, 1, 8), ("", "cpu.16x", 16, 64, 0, "", 0, 2, 8)]
 ALPHABET = string.ascii_letters + string.digits
 
 
@@ -85,6 +88,11 @@ class World:
         """Return the fid of a project that is the caller's; refuse with 404."""
         return str(self.one("projects", fid, "Project")["fid"])
 
+    def kind(self, named: str) -> str:
+        """Return the fid of an instance type that is named by its fid or its name."""
+        kinds = {**self.table("types"), **self.table("cpu_types")}
+        return next((fid for fid, row in kinds.items() if named in (fid, row["name"])), named)
+
     def market(self, instance_type: str, region: str) -> Row:
         """Return the spot market of a type in a region; refuse with 404."""
         found = self.all("auctions", instance_type=instance_type, region=region)
@@ -132,9 +140,9 @@ class World:
         self.add("auctions", {**row, "adjustable_memory": False, **own})
 
 
-def _type(name: str, cpus: int, memory: int, gpus: int, gpu: str, gpu_memory: int, price: int, _: int) -> Row:
+def _type(fid: str, name: str, cpus: int, memory: int, gpus: int, gpu: str, gpu_memory: int, price: int, _: int) -> Row:
     return {
-        "fid": new_fid("it"),
+        "fid": fid or new_fid("it"),
         "name": name,
         "num_cpus": cpus,
         "cpu_type": "x86_64",
