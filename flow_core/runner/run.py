@@ -80,6 +80,8 @@ class Run:
     def _done_here(self) -> bool:
         """Whether our ranks are over and no failure elsewhere can make them start again."""
         ranks: List[Rank] = list(self._task.ranks.values())
+        if any(self._is_doubtful(rank) for rank in ranks):
+            return False
         if self._task.leaving:
             return all(rank.over for rank in ranks)
         again = self._bundle.retry.retries or self._bundle.restart != "no"
