@@ -84,8 +84,13 @@ class Run:
             return False
         if self._task.leaving:
             return all(rank.over for rank in ranks)
-        again = self._bundle.retry.retries or self._bundle.restart != "no"
+        again = self._bundle.retry.retries or self._bundle.restart != "no" or any(map(_is_preempted, ranks))
         return not again and bool(ranks) and all(rank.over for rank in ranks)
+
+
+def _is_preempted(rank: Rank) -> bool:
+    """Whether a rank ended in a way after which all begin again, as soon as the others have ended too."""
+    return rank.end is not None and (rank.end.verdict or ("",))[0] == "preempted"
 
 
 def exit_code(folder: str, ranks: List[int]) -> int:
