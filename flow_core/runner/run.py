@@ -97,11 +97,18 @@ class Run:
     def _done_here(self) -> bool:
         """Whether our ranks are over and no failure elsewhere can make them start again."""
         ranks: List[Rank] = list(self._task.ranks.values())
+        if any(self._is_doubtful(rank) for rank in ranks):
+            return False
         if self._task.leaving:
             return all(rank.over for rank in ranks)
-        returns = outcome.machine_returns(self._bundle.preempt)
+        returns = outcome.machine_returns(self._bundle.preempt) or any(map(_is_preempted, ranks))
         again = self._bundle.retry.retries or self._bundle.restart != "no" or returns or self._peers is not None
         return not again and bool(ranks) and all(rank.over for rank in ranks)
+
+
+def _is_preempted(rank: Rank) -> bool:
+    """Whether a rank ended in a way after which all begin again, as soon as the others have ended too."""
+    return rank.end is not None and (rank.end.verdict or ("",))[0] == "preempted"
 
 
 def exit_code(folder: str, ranks: List[int]) -> int:

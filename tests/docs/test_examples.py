@@ -145,7 +145,7 @@ def read_task(path: Path, text: str) -> None:
     """Read a task file; what is only a part of one gets a command."""
     whole = text if re.search(r"^command:", text, re.MULTILINE) else f"{text}command: 'true'\n"
     path.write_text(whole, encoding="utf-8")
-    read_file(path, providers=["local"])
+    read_file(path, providers=["local", "slurm"])
     path.write_text(text, encoding="utf-8")
 
 
@@ -175,7 +175,10 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     reader.stop()
 
 
-FOLLOWED = [page for page in pages() if any(blocks(page)) and page != MEASURED and "environment" not in needs(page)]
+# What needs a cluster is followed by the tests of the plugin that is about it.
+FOLLOWED = [
+    page for page in pages() if any(blocks(page)) and page != MEASURED and not {"environment", "cluster"} & needs(page)
+]
 
 
 @pytest.mark.parametrize("page", [marked(page) for page in FOLLOWED])

@@ -332,15 +332,17 @@ class Cluster:
     def crash(self, node: str) -> None:
         """Take a node down with everything that runs on it."""
         self.kill(node)
-        for process in self._processes():
-            if self._is_step_of(process, node):
-                _kill_tree(process)
+        found = [process for process in self._processes() if self._is_on(process, node)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # none may see another one go
+            for process in found:
+                with suppress(psutil.Error):
+                    process.send_signal(number)
 
-    def _is_step_of(self, process: psutil.Process, node: str) -> bool:
+    def _is_on(self, process: psutil.Process, node: str) -> bool:
         with suppress(psutil.Error):
-            return process.name() == "slurmstepd" and any(
-                file.path.endswith(f"/log/{node}.log") for file in process.open_files()
-            )
+            if process.name() == "slurmstepd":
+                return any(file.path.endswith(f"/log/{node}.log") for file in process.open_files())
+            return process.environ().get("SLURMD_NODENAME") == node
         return False
 
     def clear(self) -> None:

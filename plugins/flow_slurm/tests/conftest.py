@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from flow_core import Flow
 
 from . import cluster as clusters, sshd
 from .cluster import Cluster
@@ -67,3 +70,28 @@ def login_node(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
         (server.folder / "run").mkdir(mode=0o700)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(server.folder / "run"))
         yield server
+
+
+@pytest.fixture
+def home(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A Flow home whose one profile is the cluster, and an empty folder to be in."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    root = cluster.shared / f"flow-{tmp_path.name}"
+    (folder / "config.yaml").write_text(f"default: lab\nprofiles:\n  lab: {{provider: slurm, root: {root}}}\n")
+    (folder / "config.yaml").chmod(0o600)
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("FLOW_HOME", str(folder))
+    monkeypatch.chdir(tmp_path / "work")
+    return folder
+
+
+@pytest.fixture
+def root(cluster: Cluster, tmp_path: Path) -> Path:
+    """The shared folder of the profile."""
+    return cluster.shared / f"flow-{tmp_path.name}"
+
+
+@pytest.fixture
+def flow(home: Path) -> Flow:
+    return Flow()

@@ -59,7 +59,6 @@ class LocalFolders:
         archive = runner.archive()
         path = self._root / f"runner-{sha256(archive).hexdigest()[:16]}.pyz"
         if not path.is_file():
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             write(path, archive, 0o644)
         return str(path)
 
@@ -76,13 +75,11 @@ class LocalFolders:
         return str(folder)
 
     def _fill(self, folder: Path, files: Mapping[str, str], inner: str = "") -> None:
-        try:
-            (folder / inner).mkdir(mode=0o700, parents=True, exist_ok=True)
-            for name, text in files.items():
-                if not (folder / name).exists():
-                    write(folder / name, text.encode(), 0o700)
-        except OSError as error:
-            raise StateError(f"cannot write in {folder}: {error.strerror}", "free some space") from error
+        if inner:
+            (folder / inner).mkdir(mode=0o700, exist_ok=True)
+        for name, text in files.items():
+            if not (folder / name).exists():
+                write(folder / name, text.encode(), 0o700)
 
     def read(self, request_id: str, name: str) -> str:
         """Return a small file of a task; empty when there is none."""
@@ -159,8 +156,14 @@ class LocalFolders:
 
 
 def write(path: Path, data: bytes, mode: int) -> None:
-    """Put a file in place whole."""
+    """Put a file in place whole. Raises StateError."""
     new = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
-        file.write(data)
-    new.rename(path)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+            file.write(data)
+        new.rename(path)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise StateError(f"cannot write {path}: {error.strerror}", "free some space, or choose another root") from error

@@ -51,7 +51,7 @@ from flow_slurm._volumes import Volumes
 _FEW = 20  # tasks; of so few the folders are looked at before Slurm is asked
 _MACHINES_EVERY = 60.0
 _STUCK = 20.0  # seconds after a cancel's grace until the job itself is ended
-_PASSED_OF_SLURM = ("SLURM_*", "CUDA_*", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "TMPDIR")
+_PASSED_OF_SLURM = ("SLURM*", "CUDA_*", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "TMPDIR")
 
 _FACTS = ProviderFacts(
     shares_client_files=True,
@@ -233,22 +233,27 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         wanted = [name for name in request_ids if is_request_id(name)]
         if not wanted:
             return {}
+        began = time.time()
         jobs = self._fresh_jobs()
-        found = {name: [one.ref for one in self._find(name, jobs)] for name in wanted}
+        found = {name: [one.ref for one in self._find(name, jobs, began)] for name in wanted}
         for name in wanted:
             if not found[name]:
                 self._folders.sweep(name)
         return {name: refs for name, refs in found.items() if refs}
 
-    def _find(self, request_id: str, jobs: Mapping[str, Job]) -> list[Name]:
+    def _find(self, request_id: str, jobs: Mapping[str, Job], began: float) -> list[Name]:
         array, _, number = self._folders.read(request_id, "group").strip().partition(" ")
         mine = [job for job in jobs.values() if job.comment == request_id]
         mine += [job for job in jobs.values() if array and job.comment == array and job.id.endswith(f"_{number}")]
         ids = [job.id for job in sorted(mine, key=lambda job: job.submitted)]
         known = self._folders.job(request_id)
-        if known and known[0] not in ids:
+        # What Slurm has forgotten is there if it has ended, or was accepted while we asked.
+        if known and known[0] not in ids and (known[1] >= began or self._has_ended(request_id)):
             ids.insert(0, known[0])
         return [Name(job, request_id) for job in ids]
+
+    def _has_ended(self, request_id: str) -> bool:
+        return _states.knows_the_end(self._folders.report(request_id))
 
     @hookimpl
     def flow_provision_list(self, since: float) -> Sequence[TaskListing]:
@@ -260,7 +265,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         if not names:
             return {}
         told = self._folders.reports([name.request for name in names.values()]) if len(names) <= _FEW else {}
-        if told and all(report is not None and report.is_final for report in told.values()):
+        if told and all(map(_states.needs_nobody, told.values())):
             return {ref: report for ref, name in names.items() if (report := told[name.request]) is not None}
         try:
             at, answer = self._poll.answer()
@@ -293,14 +298,25 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         if job is None:
             return self._unknown(name, node, at)
         report = _states.report(job, node, at)
-        if report.is_final and report is not node:
-            if report.state == "cancelled" and self._folders.cancelled_at(name.request) is not None:
-                report = attrs.evolve(report, reason="cancelled before it started")
+        if report.is_final and (report is not node or _states.was_killed(report)):
+            report = attrs.evolve(report, reason=self._explained(name, job, report))
             self._folders.conclude(name.request, report)
         return report
 
+    def _explained(self, name: Name, job: Job, report: TaskReport) -> str:
+        """Say more than Slurm does about an end that the runner could not see."""
+        if report.state == "cancelled" and self._folders.cancelled_at(name.request) is not None:
+            return "cancelled before it started"
+        if job.reason != "JobLaunchFailure" and not _states.was_killed(report):
+            return report.reason
+        said = [line for line in self._folders.read(name.request, "slurm.log").splitlines() if "error:" in line]
+        if any("memory" in line.lower() or "oom" in line for line in said):
+            return _states.OUT_OF_MEMORY
+        told = f": {said[0].partition('error: ')[2]}" if said and job.reason == "JobLaunchFailure" else ""
+        return report.reason + told
+
     def _unknown(self, name: Name, node: TaskReport | None, at: float) -> TaskReport | None:
-        if node is None or node.is_final:
+        if node is None or node.is_final:  # also one that is lost, since Slurm has forgotten it
             return node
         known = self._folders.job(name.request)
         return _states.accepted() if known and known[1] >= at - 1 else None
@@ -312,7 +328,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         if name is None or report is None:
             raise NotFoundError(f"there is no task {ref.id}", "see what there is: flow status")
         asked = self._folders.cancelled_at(name.request)
-        if report.is_final or not self._folders.cancel(name.request, grace_seconds):
+        if _states.knows_the_end(report) or not self._folders.cancel(name.request, grace_seconds):
             return False
         stuck = asked is not None and time.time() - asked > grace_seconds + _STUCK
         self._shell.run('exec scancel $1 "$2"', "" if stuck else "--state=PENDING", name.job)

@@ -11,20 +11,23 @@ from flow_core import Attempt, TaskReport
 from flow_slurm._jobs import Job
 
 _SETTLING = 10.0  # seconds after the end of a job in which its folder may still be on its way over the network
+_KILLED = 137
+OUT_OF_MEMORY = "killed for memory: raise `memory:`"
 _STATES = {
     "COMPLETED": ("succeeded", "exit code 0"),
     "CANCELLED": ("cancelled", "cancelled by scancel"),
     "TIMEOUT": ("timed_out", "Slurm's time limit was reached: raise `time_limit:`, or `time:` in the slurm section"),
     "DEADLINE": ("timed_out", "its deadline passed"),
     "PREEMPTED": ("preempted", "a job of higher priority took the nodes"),
-    "OUT_OF_MEMORY": ("failed", "killed for memory: raise `memory:`"),
+    "OUT_OF_MEMORY": ("failed", OUT_OF_MEMORY),
     "NODE_FAIL": ("failed", "a node failed under it ({nodes}): submit it again"),
     "BOOT_FAIL": ("failed", "its nodes did not boot ({nodes}): submit it again"),
     "REVOKED": ("failed", "the job was taken over by another cluster"),
 }
+_OPEN = ("running", "pending", "lost")
 _FAILED = {
     "NonZeroExitCode": "exit code {code}",
-    "JobLaunchFailure": "its script was killed or could not be started on {nodes}: see slurm.log in the task's folder",
+    "JobLaunchFailure": "it was killed or could not be started on {nodes}",
 }
 _NEVER = "it will never start: cancel it"
 _WAITING = {
@@ -54,20 +57,43 @@ _WAITING = {
 }
 
 
+def knows_the_end(node: TaskReport | None) -> bool:
+    """Whether a folder says how its task ended; that all its processes are gone says only that Slurm must be asked."""
+    return node is not None and node.is_final and node.state != "lost"
+
+
+def was_killed(node: TaskReport | None) -> bool:
+    """Whether a task was ended by SIGKILL: Slurm may know that it was for its memory."""
+    return (
+        node is not None and node.state == "failed" and bool(node.attempts) and node.attempts[-1].exit_code == _KILLED
+    )
+
+
+def needs_nobody(node: TaskReport | None) -> bool:
+    """Whether Slurm need not be asked any more."""
+    return knows_the_end(node) and not was_killed(node)
+
+
 def accepted() -> TaskReport:
     """The report of a job that was accepted after Slurm was asked last."""
     return TaskReport("pending", "accepted by Slurm", observed_at=time.time())
 
 
 def report(job: Job, node: TaskReport | None, at: float) -> TaskReport:
-    """Merge what Slurm says (asked ``at``) with what the folder says; the folder's word on an end counts first."""
-    if node is not None and node.is_final:
-        return node
+    """Merge what Slurm says (asked ``at``) with what the folder says, whose word on an end counts first."""
+    if node is not None and knows_the_end(node):
+        return _killed(job, node) if was_killed(node) else node
     if job.state == "PENDING":
         return _pending(job, node, at)
     if not job.is_final or (job.state in ("COMPLETED", "FAILED") and time.time() - (job.end or at) < _SETTLING):
         return _live(job, node, at)
     return _ended(job, node, at)
+
+
+def _killed(job: Job, node: TaskReport) -> TaskReport:
+    if not job.is_final:
+        return attrs.evolve(node, state="running", reason="ending")
+    return attrs.evolve(node, reason=OUT_OF_MEMORY) if job.state == "OUT_OF_MEMORY" else node
 
 
 def _pending(job: Job, node: TaskReport | None, at: float) -> TaskReport:
@@ -90,7 +116,7 @@ def waiting(reason: str) -> str:
 
 
 def _live(job: Job, node: TaskReport | None, at: float) -> TaskReport:
-    if node is not None and node.state != "pending" and node.attempts:
+    if node is not None and node.state == "running" and node.attempts:
         return attrs.evolve(node, observed_at=at)
     started = f"starting on {job.nodes}" if job.nodes else "starting"
     return TaskReport("provisioning", started, node.attempts if node else (), observed_at=at)
@@ -123,10 +149,9 @@ def _told(last: Attempt, job: Job, state: str, reason: str) -> Attempt:
 def _closed(node: TaskReport | None, state: str, reason: str) -> tuple[Attempt, ...]:
     """Return the attempts that the folder knows; one that has no end there has ended with its job."""
     found = node.attempts if node is not None else ()
-    if not found or found[-1].state not in ("running", "pending"):
+    if not found or found[-1].state not in _OPEN:
         return found
     nodes = tuple(
-        attrs.evolve(one, state=state, reason=reason) if one.state in ("running", "pending") else one
-        for one in found[-1].nodes
+        attrs.evolve(one, state=state, reason=reason) if one.state in _OPEN else one for one in found[-1].nodes
     )
     return (*found[:-1], attrs.evolve(found[-1], state=state, reason=reason, nodes=nodes))

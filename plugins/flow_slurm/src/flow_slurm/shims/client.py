@@ -1,5 +1,6 @@
 """Commands inside a task that need to know of other tasks: they ask the Flow that submitted this one, where it is near."""
 
+import getopt
 import os
 import signal
 import sys
@@ -68,19 +69,26 @@ def ask_leader(what: str, number: int = 0) -> None:
 
 
 def scancel(argv: List[str]) -> int:
-    """A job that ends or signals itself needs no client."""
-    jobs = [word for word in argv if word.isdigit() and argv[max(0, argv.index(word) - 1)] not in ("-s", "--signal")]
-    flags = [word for word in argv if word not in jobs]
-    if len(jobs) == 1 and is_own(jobs[0]) and not flags and not _is_near(Surroundings().job["client"]):
-        ask_leader("cancel")
+    """A job may signal itself; for its end, as for that of others, the client is asked where it is near."""
+    try:
+        found, jobs = getopt.gnu_getopt(argv, "bfQvs:", ["batch", "full", "quiet", "verbose", "signal="])
+    except getopt.GetoptError:
+        return call("scancel", argv)
+    flags = {name.lstrip("-")[0]: value for name, value in found}
+    if len(jobs) != 1 or not is_own(jobs[0]):
+        return call("scancel", argv)
+    if "s" in flags:
+        word = flags["s"].upper()
+        known = signal.Signals.__members__.get(word if word.startswith("SIG") else "SIG" + word)
+        if known is None and not word.isdigit():
+            sys.stderr.write("scancel: error: Unknown job signal: %s\n" % flags["s"])
+            return 1
+        ask_leader("batch" if "b" in flags else "full" if "f" in flags else "steps", int(known or word))
         return 0
-    if len(jobs) == 1 and is_own(jobs[0]) and len(flags) in (1, 2):
-        name = flags[-1].partition("=")[2] or flags[-1]
-        known = name if name.startswith("SIG") else "SIG" + name
-        if name.isdigit() or known in signal.Signals.__members__:
-            ask_leader("signal", int(name) if name.isdigit() else int(signal.Signals[known]))
-            return 0
-    return call("scancel", argv)
+    if _is_near(Surroundings().job["client"]):
+        return call("scancel", argv)
+    ask_leader("cancel")
+    return 0
 
 
 def module(argv: List[str]) -> int:

@@ -100,12 +100,19 @@ class Script:
             self._leader.wished.clear()
             while self._leader.wishes:
                 what, number = self._leader.wishes.pop(0)
-                if what == "signal":
-                    self._send(number)
-                    self._leader.tell_steps(number)
+                if what in ("batch", "steps", "full"):
+                    self._signal(what, number)
                 else:
                     self._again = what == "requeue"
                     threading.Thread(target=self._stop, daemon=True).start()
+
+    def _signal(self, whom: str, number: int) -> None:
+        """Signal the script alone, its steps, or both."""
+        process = self._process
+        if whom != "steps" and process is not None and process.poll() is None:
+            process.send_signal(number)
+        if whom != "batch":
+            self._leader.tell_steps(number)
 
     def _stop(self) -> None:
         process = self._process
@@ -130,12 +137,7 @@ class Script:
             return
         number, seconds, batch = wanted
         if not self._over.wait(max(0.0, float(limit) - seconds)):
-            if batch:
-                process = self._process
-                if process is not None:
-                    process.send_signal(number)
-            else:
-                self._leader.tell_steps(number)
+            self._signal("batch" if batch else "steps", number)
 
 
 def main(argv: List[str]) -> int:
@@ -155,8 +157,13 @@ def _launch(argv: List[str]) -> int:
         for number in _PASSED:
             signal.signal(number, lambda number, frame: None)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        follow(around.rank, address, port, key)
+        if around.native:
+            _wait_for_first(around.folder)
+        else:
+            follow(around.rank, address, port, key)
         return 0
+    if around.native:
+        address, port = "127.0.0.1", 0  # Slurm starts the steps; what is asked for here is for the script itself
     leader = Leader(around.hosts(), around.room, address, port if around.nodes > 1 else 0, key)
     script = Script(around, leader, argv)
     for number in _PASSED:
@@ -168,6 +175,16 @@ def _launch(argv: List[str]) -> int:
         signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code if code >= 0 else 128 - code
+
+
+def _wait_for_first(folder: str) -> None:
+    """Slurm's own steps need nothing of us but that we are there until the script on rank 0 has ended."""
+    path = "%s/attempts/%s/0/exit" % (folder, os.environ.get("FLOW_ATTEMPT", "1"))
+    while True:
+        with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
+            if any(line.startswith("x ") and line.endswith("\n") for line in file):
+                return
+        time.sleep(0.2)
 
 
 def _deaf(number: int, frame: object) -> None:

@@ -68,7 +68,7 @@ class Step:
         try:
             return int(self.options.get(name, default))
         except ValueError:
-            raise Usage('Invalid numeric value "%s" for --%s.' % (self.options[name], name)) from None
+            raise Usage('error: Invalid numeric value "%s" for --%s.' % (self.options[name], name)) from None
 
     def _asked(self) -> Dict[str, Any]:
         hosts = _hosts(self.options.get("nodelist", ""))
@@ -122,7 +122,7 @@ class Step:
             if answer[0] == "step":
                 self.say("Step created for job %d" % self.around.number)
         if answer[0] == "refused":
-            raise Usage("Unable to create step for job %d: %s" % (self.around.number, answer[1]))
+            raise Usage("error: Unable to create step for job %d: %s" % (self.around.number, answer[1]))
         self._start(answer[1], answer[2])
         threading.Thread(target=self._listen, args=(leader,), daemon=True).start()
         for task in self.tasks:
@@ -171,6 +171,8 @@ class Step:
         source = _Input(self.options.get("input", ""), self.tasks)
         for task in self.tasks:
             task.start(source)
+        for task in self.tasks:  # only now: the first to fail may have to end the others
+            task.thread.start()
         source.start()
         for number_ in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT):
             signal.signal(number_, lambda number_, frame: self.signal(number_))
@@ -249,7 +251,6 @@ class Process:
             self._here({**env, **self._own}, cwd, source)
         else:
             self._there(env, cwd)
-        self.thread.start()
 
     def _here(self, env: Dict[str, str], cwd: str, source: "_Input") -> None:
         out, err, piped = self._targets()
@@ -269,7 +270,7 @@ class Process:
 
     def _missing(self, why: str) -> None:
         self.code = 2
-        self.step.say("error: %s: task %d: %s: %s" % (self.host, self.rank, self.step.argv[0], why))
+        sys.stderr.write("slurmstepd-%s: error: execve(): %s: %s\n" % (self.host, self.step.argv[0], why))
 
     def _there(self, env: Dict[str, str], cwd: str) -> None:
         _, address, port = self.place
@@ -344,7 +345,8 @@ class Process:
     def signal(self, number: int) -> None:
         """Signal it."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
         elif self._connection is not None:
             with suppress(OSError, ValueError):
                 self._connection.send(("signal", number))
@@ -481,16 +483,17 @@ def read(argv: List[str]) -> Tuple[Dict[str, str], List[str]]:
     try:
         found, rest = getopt.getopt(words, _SHORT, plain)
     except getopt.GetoptError as error:
-        raise Usage(str(error)) from None
+        what = ("--" if len(error.opt) > 1 else "") + error.opt
+        raise Usage("unrecognized option '%s'" % what if "not recognized" in error.msg else error.msg) from None
     options = {_NAMES.get(name.lstrip("-"), name.lstrip("-")): value for name, value in found}
     options.update(split)
     if options.get("kill-on-bad-exit") == "":
         options["kill-on-bad-exit"] = "1"
     for name, why in _CANNOT.items():
         if name in options:
-            raise Usage("--%s is not to be had in this task: %s" % (name, why))
+            raise Usage("error: --%s is not to be had in this task: %s" % (name, why))
     if not rest:
-        raise Usage("error: No command given to execute.")
+        raise Usage("fatal: No command given to execute.")
     return options, rest
 
 
@@ -509,5 +512,5 @@ def main(argv: List[str]) -> int:
         options, command = read(argv)
         return Step(options, command).run()
     except Usage as problem:
-        sys.stderr.write("srun: %s\n" % str(problem))
-        return 1
+        sys.stderr.write("srun: %s\n" % problem)
+        return 1 if str(problem).startswith(("error", "fatal")) else 255

@@ -1,0 +1,157 @@
+"""Whatever dies on the way: nothing is lost, nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flow_core import Flow, StateError, TaskRef, TransientError
+from flow_core.testing._order import order
+from flow_core.types import new_request_id, parse_ref
+
+from .cluster import Cluster
+from .sshd import Sshd
+
+
+def comments(cluster: Cluster) -> list[str]:
+    """The request ids of all jobs that the cluster knows."""
+    found = cluster.ask("squeue", "-h", "-t", "all", "-O", "Comment:60").split()
+    return [word for word in found if word.startswith("flow-")]
+
+
+def test_the_end_of_a_task_is_known_while_the_controller_is_dead(cluster: Cluster, flow: Flow) -> None:
+    task = flow.submit("echo up; sleep 1; exit 4")
+    cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")
+    cluster.kill("slurmctld")
+    try:
+        assert task.wait(timeout=30) == 4
+    finally:
+        cluster.start_controller()
+
+
+def forgotten(cluster: Cluster, flow: Flow) -> tuple[str, TaskRef]:
+    """Submit a task, and have the controller killed before it has saved the job; return its request and reference."""
+    for _ in range(10):
+        made = order(flow, new_request_id(), "sleep 60", options={"slurm": {"extra": ["-H"]}})
+        ref = flow.provider().submit(made)
+        cluster.kill("slurmctld")
+        cluster.start_controller()
+        if made.request_id not in comments(cluster):
+            return made.request_id, ref
+    raise AssertionError("the controller saves every job at once")
+
+
+def test_a_job_that_a_killed_controller_forgot_is_not_taken_for_the_next_of_its_id(
+    cluster: Cluster, flow: Flow
+) -> None:
+    provider = flow.provider()
+    request, ref = forgotten(cluster, flow)
+    second = order(flow, new_request_id(), "sleep 60", options={"slurm": {"extra": ["-H"]}})
+    taken = provider.submit(second)
+    assert ref.extra["job"] == taken.extra["job"]
+    assert provider.find([request, second.request_id], 0.0) == {second.request_id: [taken]}
+    time.sleep(1.1)  # what was accepted after Slurm was asked last is believed for so long
+    assert list(provider.status([ref, taken])) == [taken]
+
+
+def test_a_submit_to_a_dead_controller_is_of_unknown_outcome_and_the_next_one_decides(
+    cluster: Cluster, flow: Flow
+) -> None:
+    made = order(flow, new_request_id(), "echo ran")
+    cluster.kill("slurmctld")
+    with pytest.raises(TransientError):
+        flow.provider().submit(made)
+    cluster.start_controller()
+    with pytest.raises(TransientError, match="earlier command"):
+        flow.provider().submit(made)
+    assert flow.provider().find([made.request_id], 0.0) == {}
+    assert made.request_id not in comments(cluster)
+
+
+def test_a_crashed_node_is_another_attempt(cluster: Cluster, flow: Flow) -> None:
+    task = flow.submit('echo up; test "$FLOW_ATTEMPT" = 2 || sleep 100')
+    cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")
+    node = cluster.job(parse_ref(task.row.ref or "")[2].extra["job"])["NodeList"]
+    cluster.crash(node)
+    cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    try:
+        assert task.wait(timeout=60) == 0
+    finally:
+        cluster.start_node(node)
+    assert [attempt.state for attempt in task.attempts] == ["preempted", "succeeded"]
+
+
+def test_without_munge_nothing_is_lost(cluster: Cluster, flow: Flow) -> None:
+    task = flow.submit("echo up; sleep 1; exit 6")
+    cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")
+    cluster.kill("munged", signal.SIGTERM)
+    try:
+        assert task.wait(timeout=60) == 6
+    finally:
+        cluster.start_munge()
+
+
+def test_a_client_killed_at_any_moment_leaves_one_job_or_none(cluster: Cluster, home: Path) -> None:
+    argv = [sys.executable, "-m", "flow_core", "run", "-d", "-o", "slurm.partition=main", "echo ran"]
+    before = comments(cluster)
+    for _ in range(8):
+        client = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(random.uniform(0.2, 1.0))
+        client.kill()
+        client.wait()
+    flow = Flow()
+    cluster.until(lambda: flow.refresh() == {}, "the cluster does not answer")
+    time.sleep(1.1)  # an sbatch that went on alone has ended
+    found = [comment for comment in comments(cluster) if comment not in before]
+    assert len(found) == len(set(found))
+
+    def adopted() -> bool:
+        flow.refresh()
+        return set(found) <= {(t.row.ref or "").partition("?")[0].rpartition("/")[2] for t in flow.tasks(limit=None)}
+
+    cluster.until(adopted, "a job is nobody's", seconds=30)
+    for task in flow.tasks(limit=None):
+        if task.row.ref:
+            task.wait(timeout=30)
+            assert b"".join(chunk.data for chunk in task.logs()) == b"ran\n"
+
+
+def test_a_full_shared_folder_refuses_before_anything_is_submitted(cluster: Cluster, flow: Flow, root: Path) -> None:
+    before = comments(cluster)
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", root], check=True)
+    try:
+        subprocess.run(["dd", "if=/dev/zero", f"of={root}/filler", "bs=4096"], capture_output=True, check=False)
+        with pytest.raises(StateError, match="space"):
+            flow.submit("true")
+        assert comments(cluster) == before
+        (root / "filler").unlink()
+        assert flow.run("exit 3", stream=False).exit_code == 3
+    finally:
+        subprocess.run(["umount", "-l", root], check=True)
+
+
+def test_a_cut_connection_loses_no_byte_and_no_task(
+    cluster: Cluster, tmp_path: Path, login_node: Sshd, home: Path
+) -> None:
+    import yaml
+
+    profile = {"provider": "slurm", "root": str(tmp_path / "far"), **login_node.settings(cluster.environment)}
+    (home / "config.yaml").write_text(yaml.safe_dump({"default": "far", "profiles": {"far": profile}}))
+    for name in cluster.environment:
+        os.environ.pop(name)
+    task = Flow().submit("for n in 1 2 3 4 5 6 7 8 9; do echo $n; sleep 0.3; done; exit 5")
+    seen = b""
+    for chunk in task.logs(follow=True):
+        seen += chunk.data
+        if b"3\n" in seen and b"4\n" not in seen:
+            login_node.cut()
+    assert seen == b"".join(b"%d\n" % n for n in range(1, 10))
+    assert task.wait(timeout=30) == 5
