@@ -119,3 +119,15 @@ def test_what_no_task_accounts_for_is_swept(platform: Double, booted: Make) -> N
     CliRunner().invoke(mithril, ["sweep", "--yes"])
     assert api.get(f"spot/bids/{late}")["status"] == "Terminated"
     assert bid_status(platform, task) == "Allocated"
+
+
+def test_a_machine_without_gpus_is_set_up_over_ssh_and_ended(platform: Double, booted: Make) -> None:
+    flow = booted(instance_type="4xcpu")
+    task = flow.submit("whoami; exit 3")
+
+    assert task.wait(PATIENCE) == 3
+    assert output(task) == b"ubuntu\n"
+    with platform.world.lock:
+        live = [row["fid"] for row in platform.world.all("instances") if row["status"] == "STATUS_RUNNING"]
+    assert fid(task) not in live
+    assert CliRunner().invoke(mithril, ["sweep"]).output == ""
