@@ -383,7 +383,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             kept = str(self._records.kept(record.request))
             return [NodeAccess(rank=rank, kind="folder", path=kept) for rank in range(record.nodes)]
         order = self._read(ref, fresh=False)
-        if order.has_ended and record is not None and not record.ran:
+        if order.has_ended and record is not None and not record.delivered:
             return self._nothing(record)
         if order.has_ended:
             raise UnavailableError("its machine is gone, and nothing of it was kept", "keep it with a result store")

@@ -64,7 +64,7 @@ class Reports:
 
     def _ended(self, record: Record, order: Order) -> TaskReport:
         self._fleet.end(record, order)
-        if record.cancelled or not record.ran:
+        if record.cancelled or not record.delivered:
             reason = "cancelled" if record.cancelled else f"its {order.kind} was ended at the platform before it ran"
             return _said("cancelled", reason)
         return _said("lost", "its machine was released, and nobody had fetched its end", record)
