@@ -37,7 +37,7 @@ def deliver(
     """Put the task folder ``staged`` where ``access`` says, ``ROOT/tasks/<name>``, whole and by one rename.
 
     ``document`` stands in for its ``bundle.json``; the runner (``runner.pyz``) and ``files`` (0600) go into ``ROOT``
-    before it. A second call changes nothing. The machine says by a file ``ROOT/ready`` that it is set up and by
+    before it. A second call changes nothing of the task. The machine says by a file ``ROOT/ready`` that it is set up and by
     ``ROOT/failed``, which holds the reason, that it could not be. Raises NotReadyError before that, UnavailableError
     when it failed, TransientError when the machine cannot be reached or the folder came incomplete.
     """

@@ -45,10 +45,10 @@ _ASK = f'exec "$p" -I -S -c "{_CURSOR}" "$f" "$d" "$@"'
 # $1 the machine's folder, $2 the task; a tar on stdin. The folder is there when the machine has been set up.
 _DELIVER = (
     f'umask 077; r=$1; n=$2; [ -f "$r/failed" ] && {{ cat "$r/failed" >&2; exit {SETUP_FAILED}; }}; '
-    f'[ -f "$r/ready" ] || exit {NOT_READY}; [ -d "$r/tasks/$n" ] && exit 0; rm -rf "$r/.in.$n."*; t=$r/.in.$n.$$; '
+    f'[ -f "$r/ready" ] || exit {NOT_READY}; rm -rf "$r/.in.$n."*; t=$r/.in.$n.$$; '
     f'mkdir "$t" && tar -xf - -C "$t" && [ -f "$t/whole" ] || {{ rm -rf "$t"; exit {INCOMPLETE}; }}; '
     'for f in "$t"/machine/*; do [ ! -e "$f" ] || mv -f "$f" "$r/" || exit 1; done; '
-    'mkdir -p "$r/tasks" && mv -T "$t/task" "$r/tasks/$n" && rm -rf "$t"'
+    'mkdir -p "$r/tasks" && { [ -d "$r/tasks/$n" ] || mv -T "$t/task" "$r/tasks/$n"; } && rm -rf "$t"'
 )
 # $1 folder, $2 most bytes. Code, secrets and what the task made of its folder stay there.
 _FETCH = (

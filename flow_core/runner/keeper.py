@@ -116,7 +116,7 @@ class Keeper:
         plan, pause, over_at = self._release(folder), 1.0, os.stat(folder + "/final.json").st_mtime
         while not self._stopping and self._next() == folder:
             deed = self._due(folder, plan, over_at)
-            answer = release.act(self._root, deed) if deed is not None and self._acts(folder) else None
+            answer = release.act(self._root, deed) if deed is not None and self._acts(folder, deed) else None
             if answer in (release.POWEROFF, release.REFUSED):
                 self._switch_off(plan)
                 return
@@ -145,7 +145,9 @@ class Keeper:
     def _release(self, folder: str) -> Doc:
         return (read_json(folder + "/bundle.json") or {}).get("release") or {}
 
-    def _acts(self, folder: str) -> bool:
+    def _acts(self, folder: str, deed: Doc) -> bool:
+        if deed.get("kind") == "poweroff":
+            return True
         bundle = read_json(folder + "/bundle.json") or {}
         return int((bundle.get("rank") or {}).get("here") or 0) == 0
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 
+from flow_core import Flow
+from flow_core.types import parse_ref
 from flow_instances import unavailable
 from flow_mithril.testing import Double, Settings
 
@@ -31,3 +35,24 @@ def platform() -> Iterator[Double]:
         patch.setenv("MITHRIL_API_KEY", double.settings.api_key)
         yield double
         assert double.mistakes == []
+
+
+@pytest.fixture
+def booted(platform: Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Flow]]:
+    """Makes clients: ``make(setting=value)``; what they leave behind is ended."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("FLOW_HOME", str(home))
+    (tmp_path / "work").mkdir()
+
+    def made(**settings: object) -> Flow:
+        profile = {"provider": "mithril", "settle": "3s", "defaults": {"instance_type": "1xa100"}}
+        profile = {**profile, "self_release": "client", **settings}
+        (home / "config.yaml").write_text(yaml.safe_dump({"default": "m", "profiles": {"m": profile}}))
+        return Flow(cwd=tmp_path / "work")
+
+    yield made
+    client = made()
+    for task in client.tasks(limit=None):
+        if task.row.ref:
+            client.provider().release(parse_ref(task.row.ref)[2])

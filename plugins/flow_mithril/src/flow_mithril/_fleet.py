@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,12 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flow_core import NodeAccess, TaskReport, nodes
 from flow_core.errors import (
     CapabilityError,
     FlowError,
-    NotFoundError,
     StateError,
     TransientError,
     UnavailableError,
@@ -30,7 +29,10 @@ from flow_mithril._records import Record, Records
 from flow_mithril._script import NOTICE, ROOT
 from flow_mithril._settings import MithrilSettings
 
+T = TypeVar("T")
+R = TypeVar("R")
 KEY_FILE = "release.key"
+_AT_ONCE = 16
 _PORTS = 20_000, 10_000  # first, count: where the nodes of a task talk to each other
 _LOOK, _LOOKS = 0.3, 30  # seconds between two looks whether a machine is set up, and how many
 _SPARE = 86_400.0  # seconds that a minted key outlives its machine
@@ -137,7 +139,7 @@ class Fleet:
         if order.quantity > 1:
             first, count = _PORTS
             port = first + int(sha256(record.request.encode()).hexdigest(), 16) % count
-            found["peers"] = {"address": private[0], "port": port, "token": secrets.token_hex(16)}
+            found["peers"] = {"address": private[0], "port": port, "token": record.token}
         return found
 
     def _release(self, record: Record, order: Order) -> dict[str, object]:
@@ -254,13 +256,39 @@ def _without_claims(limits: Mapping[str, Any]) -> dict[str, Any]:
 
 def all_at_once(calls: Sequence[Callable[[], object]]) -> list[object]:
     """Return what the calls return, made side by side."""
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(lambda call: call(), calls))
+
+
+def in_time(calls: Mapping[T, Callable[[], R]], seconds: float) -> dict[T, R]:
+    """Return what those calls return that end in time; the others go on in threads that keep nobody waiting."""
+    left, found = queue.SimpleQueue[tuple[T, Callable[[], R]]](), dict[T, R]()
+    errors: list[BaseException] = []
+    for item in calls.items():
+        left.put(item)
+
+    def work() -> None:
+        while True:
+            try:
+                name, call = left.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                found[name] = call()
+            except Exception as error:  # whatever it is, it is for the one who asked
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_AT_ONCE, len(calls)))]
+    until = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    if errors:
+        raise errors[0]
+    return dict(found)
 
 
 def waited(since: float, seconds: float) -> bool:
     """Whether so many seconds have passed since ``since`` (UTC seconds)."""
     return time.time() - since > seconds
-
-
-__all__ = ["KEY_FILE", "Fleet", "NotFoundError", "all_at_once", "key_name", "waited"]

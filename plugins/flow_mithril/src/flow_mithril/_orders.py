@@ -15,6 +15,7 @@ from flow_mithril._api import Api
 from flow_mithril._catalog import dollars
 
 NAME = re.compile(r"flow-[a-z0-9]{26}")
+_NUMBERED = re.compile(rf"({NAME.pattern})(-\d+)?")
 BID, RESERVATION, CPU = "bid", "reservation", "cpu"
 _PATHS = {BID: "spot/bids", RESERVATION: "reservation", CPU: "cpu/instances"}
 _PREFIXES = {"bid_": BID, "res_": RESERVATION, "inst_": CPU}
@@ -94,13 +95,20 @@ class Orders:
         if kind == BID:
             rows = self._api.pages("spot/bids", project=project, name=request)
         else:
-            rows = (row for row in self._newest(kind, project, since) if row["name"] == request)
-        yield from (_order(kind, row) for row in rows if row["name"] == request)
+            rows = self._newest(kind, project, since)
+        yield from (order for order in (_order(kind, row) for row in rows) if order.name == request)
 
     def ours(self, project: str, since: float) -> Iterator[Order]:
         """Yield every order that carries our name and was placed after ``since`` (UTC seconds), newest first."""
+        reservations: set[str] = set()
         for kind in _PATHS:
-            yield from (_order(kind, row) for row in self._newest(kind, project, since) if NAME.fullmatch(row["name"]))
+            for row in self._newest(kind, project, since):
+                order = _order(kind, row)
+                if kind == RESERVATION:
+                    reservations.add(order.fid)
+                # A machine without GPUs rides on a reservation that no list shows.
+                if NAME.fullmatch(order.name) and row.get("reservation") not in reservations:
+                    yield order
 
     def _newest(self, kind: str, project: str, since: float) -> Iterator[dict[str, Any]]:
         path = "instances" if kind == CPU else _PATHS[kind]
@@ -185,16 +193,17 @@ class Orders:
 
 
 def _is_own(row: Mapping[str, Any]) -> bool:
-    """Whether an instance is an order by itself: those of bids and reservations have their order's name and a number."""
-    return row.get("bid") is None and NAME.fullmatch(row["name"]) is not None
+    """Whether an instance may be an order by itself: no bid's, and of our name, maybe with a number behind it."""
+    return row.get("bid") is None and _NUMBERED.fullmatch(row["name"]) is not None
 
 
 def _order(kind: str, row: Mapping[str, Any]) -> Order:
     machines = (_machine(row),) if kind == CPU else ()
+    numbered = _NUMBERED.fullmatch(row["name"]) if kind == CPU else None
     return Order(
         fid=row["fid"],
         kind=kind,
-        name=row["name"],
+        name=numbered[1] if numbered else row["name"],
         status=row["status"],
         created_at=_seconds(row["created_at"]),
         quantity=int(row.get("instance_quantity") or 1),

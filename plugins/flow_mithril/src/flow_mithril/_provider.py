@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -36,7 +37,7 @@ from flow_core.hookspecs import AuthHooks, NodeHooks, ProvisionHooks, ResourceHo
 from flow_mithril import _check, _script
 from flow_mithril._api import Api
 from flow_mithril._catalog import Catalog, Place
-from flow_mithril._fleet import Fleet, all_at_once
+from flow_mithril._fleet import Fleet, all_at_once, in_time
 from flow_mithril._keys import SshKey
 from flow_mithril._orders import BID, CPU, NAME, RESERVATION, Order, Orders, kind_of
 from flow_mithril._records import Record, Records
@@ -58,6 +59,7 @@ _FACTS = ProviderFacts(
     min_poll_seconds=1.0,
 )
 _ORDER_SECONDS = 3.0  # an order that was read so long ago is read again
+_LONGEST_LOOK = 22.0  # seconds; one machine that does not answer keeps nobody from the others
 _OTHERS = 50  # tasks that any status call also sees delivered
 _MONTH = 30 * 86400.0
 
@@ -206,6 +208,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         self._records.change(
             request,
             task=submission.task_id,
+            token=secrets.token_hex(16),
             name=str(submission.bundle.document["name"]),
             config=submission.bundle.document.get("config") or {},
             kind=kind,
@@ -327,10 +330,10 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             if record.fid in orders:
                 self._reports.begin(record, orders[record.fid])
         known = [(ref, records[ref] or self._adopted(orders[ref.id])) for ref in refs if ref.id in orders]
-        reports = all_at_once([self._reporting(record, orders[ref.id]) for ref, record in known])
-        return {ref: report for (ref, _), report in zip(known, reports, strict=True) if isinstance(report, TaskReport)}
+        reports = in_time({ref: self._reporting(record, orders[ref.id]) for ref, record in known}, _LONGEST_LOOK)
+        return {ref: reports.get(ref) or self._reports.silent(record) for ref, record in known}
 
-    def _reporting(self, record: Record, order: Order) -> Callable[[], object]:
+    def _reporting(self, record: Record, order: Order) -> Callable[[], TaskReport]:
         return lambda: self._reports.of(record, order)
 
     def _adopted(self, order: Order) -> Record:
@@ -380,7 +383,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             kept = str(self._records.kept(record.request))
             return [NodeAccess(rank=rank, kind="folder", path=kept) for rank in range(record.nodes)]
         order = self._read(ref, fresh=False)
-        if order.has_ended and record is not None and not record.ran:
+        if order.has_ended and record is not None and not record.delivered:
             return self._nothing(record)
         if order.has_ended:
             raise UnavailableError("its machine is gone, and nothing of it was kept", "keep it with a result store")

@@ -46,6 +46,7 @@ class Record:
     keep: float = 0.0
     key: str = ""
     minting: bool = False
+    token: str = ""
     fault: str = ""
     name: str = ""
     volumes: list[dict[str, Any]] = attrs.field(factory=list)

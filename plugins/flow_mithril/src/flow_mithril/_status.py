@@ -31,6 +31,10 @@ class Reports:
         waits = not report.is_final and self._records.is_waiting(record.request)
         return attrs.evolve(report, needs_client=waits)
 
+    def silent(self, record: Record) -> TaskReport:
+        """Return the report of a task whose machine does not answer in time."""
+        return self._going(record, "its machine does not answer in time")
+
     def begin(self, record: Record, order: Order) -> None:
         """Have a task delivered whose machines are up, without waiting for it."""
         if order.is_up and not record.delivered and not record.fault:
@@ -60,7 +64,7 @@ class Reports:
 
     def _ended(self, record: Record, order: Order) -> TaskReport:
         self._fleet.end(record, order)
-        if record.cancelled or not record.ran:
+        if record.cancelled or not record.delivered:
             reason = "cancelled" if record.cancelled else f"its {order.kind} was ended at the platform before it ran"
             return _said("cancelled", reason)
         return _said("lost", "its machine was released, and nobody had fetched its end", record)
