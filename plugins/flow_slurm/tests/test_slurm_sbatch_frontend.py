@@ -10,6 +10,7 @@ import pytest
 from flow_core import ConfigError, FrontendTask
 from flow_core.testing import FrontendContract
 from flow_slurm.sbatch import Script, read
+from flow_slurm.sbatch.options import table
 from flow_slurm.shims.number import number, prefix
 
 HEAD = "#!/bin/bash\n"
@@ -195,3 +196,9 @@ def test_a_number_leads_back_to_its_task() -> None:
 
 def test_a_heterogeneous_job_is_refused() -> None:
     assert "alike" in task("#SBATCH -N1\n#SBATCH hetjob\n#SBATCH -N2\n").notes[0].message
+
+
+def test_the_page_has_the_table_of_every_option() -> None:
+    page = Path(__file__).parents[3] / "docs" / "sbatch.md"
+
+    assert page.read_text().endswith(table()), "write flow_slurm.sbatch.options.table() at its end"
