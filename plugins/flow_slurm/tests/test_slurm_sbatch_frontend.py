@@ -150,6 +150,13 @@ def test_wrong_input_is_named_with_line_and_column(text: str, line: int, column:
     assert said in f"{problem.message} {problem.hint}"
 
 
+def test_all_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        tasks("#SBATCH -t soon\n#SBATCH -N x --mem=1.5G\n")
+
+    assert [problem.line for problem in refused.value.problems] == [2, 3, 3]
+
+
 def test_an_array_is_a_task_for_each_index_and_the_throttle_a_chain() -> None:
     found = tasks("#SBATCH --array=1-9:2%2\n")
 
