@@ -17,7 +17,17 @@ from benchmarks.place import fresh_place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NAMES = ("start_up", "task_list", "one_task", "many_tasks", "log_latency", "log_volume", "hook_call", "functions")
+NAMES = (
+    "start_up",
+    "task_list",
+    "one_task",
+    "many_tasks",
+    "log_latency",
+    "log_volume",
+    "hook_call",
+    "functions",
+    "slurm",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -19,6 +19,7 @@ _TICK = 0.2  # seconds between two looks at the control files and at ranks that 
 _CANNOT = 125
 # Some platforms signal the command as well as us: it may be seen to end first (seconds).
 _DOUBT = 0.3
+_OTHERS = 10.0  # seconds for ranks elsewhere to see that one has failed, beside their grace
 
 
 class Run:
@@ -103,7 +104,15 @@ class Run:
             return all(rank.over for rank in ranks)
         returns = outcome.machine_returns(self._bundle.preempt) or any(map(_is_preempted, ranks))
         again = self._bundle.retry.retries or self._bundle.restart != "no" or returns or self._peers is not None
-        return not again and bool(ranks) and all(rank.over for rank in ranks)
+        return not again and bool(ranks) and all(rank.over for rank in ranks) and not self._waits_for_others(ranks)
+
+    def _waits_for_others(self, ranks: List[Rank]) -> bool:
+        """Whether ranks elsewhere are about to stop because ours failed: who starts us may kill them when we leave."""
+        ends = [rank.end for rank in ranks if rank.end is not None and rank.end.code]
+        if not ends or len(ranks) == self._bundle.num_instances:
+            return False
+        last = max(end.ended_at or 0.0 for end in ends)
+        return time.time() - last < self._bundle.limits.grace + _OTHERS
 
 
 def _is_preempted(rank: Rank) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from flow_core import ConfigError, FrontendTask
 from flow_core.testing import FrontendContract
 from flow_slurm.sbatch import Script, read
+from flow_slurm.sbatch.options import table
 from flow_slurm.shims.number import number, prefix
 
 HEAD = "#!/bin/bash\n"
@@ -149,6 +150,13 @@ def test_wrong_input_is_named_with_line_and_column(text: str, line: int, column:
     assert said in f"{problem.message} {problem.hint}"
 
 
+def test_all_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        tasks("#SBATCH -t soon\n#SBATCH -N x --mem=1.5G\n")
+
+    assert [problem.line for problem in refused.value.problems] == [2, 3, 3]
+
+
 def test_an_array_is_a_task_for_each_index_and_the_throttle_a_chain() -> None:
     found = tasks("#SBATCH --array=1-9:2%2\n")
 
@@ -195,3 +203,9 @@ def test_a_number_leads_back_to_its_task() -> None:
 
 def test_a_heterogeneous_job_is_refused() -> None:
     assert "alike" in task("#SBATCH -N1\n#SBATCH hetjob\n#SBATCH -N2\n").notes[0].message
+
+
+def test_the_page_has_the_table_of_every_option() -> None:
+    page = Path(__file__).parents[3] / "docs" / "sbatch.md"
+
+    assert page.read_text().endswith(table()), "write flow_slurm.sbatch.options.table() at its end"

@@ -167,6 +167,13 @@ def test_the_warning_comes_before_the_limit(work: Path) -> None:
     assert (run.returncode, run.stdout) == (3, "warned\n")
 
 
+def test_a_script_that_is_killed_ends_as_a_shell_says_it(work: Path) -> None:
+    folder = work / "flow"
+    (folder / "job.sh").write_text("#!/bin/bash\n#SBATCH -n1\nkill -9 $$\n")
+
+    assert _flow(folder, work / "home", "run", "-q", "job.sh").returncode == 137
+
+
 def test_modules_are_missed_aloud_and_the_script_goes_on(work: Path) -> None:
     folder = work / "flow"
     (folder / "job.sh").write_text("#!/bin/bash\n#SBATCH -n1\nset -e\nmodule load cuda/12\necho on\n")

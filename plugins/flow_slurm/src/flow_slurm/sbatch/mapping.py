@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
@@ -42,6 +42,7 @@ class Shape:
 
 def tasks(script: Script, request: Request, environ: Mapping[str, str]) -> list[FrontendTask]:
     """Return the tasks. Raises ConfigError with every problem that makes it impossible to say what they are."""
+    _check_values(request)
     shape = shape_of(request)
     array = request.read("array", values.array, None)
     waits, cannot = _waits(request, None if array is None else array.indices[0])
@@ -58,6 +59,32 @@ def tasks(script: Script, request: Request, environ: Mapping[str, str]) -> list[
         task = _task(one, request, notes if not place else (), _files(script, request, shape, array, index))
         found.append(attrs.evolve(task, after=after))
     return found
+
+
+_READERS: Mapping[str, Callable[[str], object]] = {
+    **dict.fromkeys(("time", "time-min"), values.minutes),
+    **dict.fromkeys(("mem", "mem-per-cpu", "mem-per-gpu", "tmp"), values.mebibytes),
+    **dict.fromkeys(
+        ("ntasks", "cpus-per-task", "ntasks-per-node", "ntasks-per-gpu", "mincpus", "cpus-per-gpu"), values.count
+    ),
+    **dict.fromkeys(("gpus", "gpus-per-node", "gpus-per-task"), values.gpus),
+    "nodes": values.nodes,
+    "gres": values.gres,
+    "array": values.array,
+    "signal": values.signal,
+}
+
+
+def _check_values(request: Request) -> None:
+    """Raise ConfigError with every value that cannot be read."""
+    problems: list[Problem] = []
+    for name, reader in _READERS.items():
+        try:
+            request.read(name, reader, None)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError("1 problem" if len(problems) == 1 else f"{len(problems)} problems", problems=problems)
 
 
 def _waits(request: Request, index: int | None) -> tuple[tuple[str, ...], tuple[Problem, ...]]:

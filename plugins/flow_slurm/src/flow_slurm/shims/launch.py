@@ -172,7 +172,8 @@ def _launch(argv: List[str]) -> int:
     leader.end()
     time.sleep(0.05 if around.nodes > 1 else 0)
     if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
+        with suppress(OSError):  # that of SIGKILL cannot be set
+            signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     return code if code >= 0 else 128 - code
 

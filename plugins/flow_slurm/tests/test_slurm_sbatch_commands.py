@@ -1,0 +1,126 @@
+"""``flow slurm``: the commands that fingers and scripts know."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .cluster import Cluster
+
+
+class Shell:
+    """A home in which tasks run on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("FLOW_", "SLURM_J", "SBATCH_"))
+        }
+        self.folder, self._environ = folder, {**kept, "FLOW_HOME": str(folder / "home"), "FLOW_DEFAULT": "local"}
+
+    def run(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "flow_core", "slurm", *words]
+        return subprocess.run(
+            argv,
+            cwd=self.folder,
+            env=self._environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def say(self, *words: str, stdin: str = "") -> str:
+        done = self.run(*words, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def test_sbatch_says_the_number_and_squeue_shows_it_until_scancel_ends_it(shell: Shell) -> None:
+    said = shell.say("sbatch", "-J", "Long One", "-t", "1:30:00", "--wrap", "sleep 60")
+    number = said.removeprefix("Submitted batch job ").strip()
+
+    assert number.isdigit()
+    assert shell.say("squeue", "-h", "-o", "%i|%j|%P|%l|%D") == f"{number}|Long One|local|1:30:00|1\n"
+    assert shell.say("squeue", "-h", "-O", "jobid:14,name:10,state:3")[:24] == f"{number:14}{'Long One':10}"
+    assert shell.run("scancel", number).returncode == 0
+    assert shell.say("sacct", "-n", "-X", "-P", "-j", number, "-o", "jobid,exitcode").startswith(number)
+    assert shell.say("squeue", "-h", "-t", "all", "-j", number, "-o", "%T") == "CANCELLED\n"
+    assert shell.say("squeue", "-h") == ""
+
+
+def test_sbatch_reads_a_script_from_stdin_and_waits(shell: Shell) -> None:
+    done = shell.run("sbatch", "--parsable", "-W", "-o", "out.txt", stdin="#!/bin/sh\necho $SLURM_JOB_NAME; exit 5\n")
+
+    assert (done.returncode, (shell.folder / "out.txt").read_text()) == (5, "sbatch\n")
+    assert re.fullmatch(r"\d{12}\n", done.stdout)
+
+
+def test_the_titles_are_squeues_own(shell: Shell) -> None:
+    titles = "             JOBID PARTITION     NAME     USER ST       TIME  NODES NODELIST(REASON)\n"
+
+    assert shell.say("squeue") == titles
+
+
+def test_what_is_wrong_is_refused(shell: Shell) -> None:
+    assert "no such file" in shell.run("sbatch", "none.sh").stderr.lower()
+    assert shell.run("sbatch", "--nodess=1", "--wrap", "true").returncode != 0
+    assert "there is no %y" in shell.run("squeue", "-o", "%y").stderr
+    assert shell.run("scancel", "123").stderr == "scancel: error: Invalid job id 123\n"
+    assert shell.run("scancel").returncode == 2
+    assert shell.run("scontrol", "hold", "1").returncode == 2
+
+
+def test_test_only_submits_nothing(shell: Shell) -> None:
+    assert "local" in shell.run("sbatch", "--test-only", "--wrap", "true").stderr
+    assert shell.say("squeue", "-h", "-t", "all") == ""
+
+
+def test_one_job_in_full(shell: Shell) -> None:
+    number = shell.say("sbatch", "--parsable", "-W", "--wrap", "true").strip()
+
+    shown = shell.say("scontrol", "show", "job", number, "-o")
+    assert f"JobId={number} JobName=wrap " in shown
+    assert "JobState=COMPLETED" in shown
+    assert "ExitCode=0:0" in shown
+
+
+def test_shims_stand_under_their_own_names(shell: Shell) -> None:
+    shell.say("shim", "bin")
+
+    done = subprocess.run(
+        [shell.folder / "bin" / "sinfo", "-h", "-p", "local", "-o", "%P"],
+        env=shell._environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "local*\n"
+
+
+def test_json_has_the_shape_of_the_real_one(shell: Shell, cluster: Cluster) -> None:
+    cluster.submit("sleep 30")
+    shell.say("sbatch", "-W", "--wrap", "true")
+
+    theirs, ours = (json.loads(text) for text in (cluster.ask("squeue", "--json"), shell.say("squeue", "--json")))
+
+    assert set(ours) == set(theirs)
+    job, real = ours["jobs"][0], theirs["jobs"][0]
+    assert set(job) - set(real) == set()
+    differ = {
+        key: (job[key], real[key])
+        for key in job
+        if None not in (job[key], real[key]) and type(job[key]) is not type(real[key])
+    }
+    assert differ == {}
