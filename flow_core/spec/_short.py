@@ -21,14 +21,14 @@ PORT_PATTERN = r"^([^=]+=)?[0-9]+$"
 
 
 def mount(value: object) -> Mapping[str, object]:
-    """Read ``SRC:DST[:ro]``; the source may hold colons of its own, as ``s3://bucket/data:/data``."""
+    """Read ``SRC:DST[:ro]``; the source may hold colons of its own, as ``bucket://name/data:/data``."""
     word = _text(value)
     body = word.removesuffix(":ro")
     source, colon, target = body.rpartition(":")
     if not (source and colon) or target.startswith("//"):
         raise Wrong(
             f"{quoted(word)} is not SRC:DST[:ro]",
-            "write ./data:/data, volume:NAME:/data or s3://bucket/data:/data:ro",
+            "write ./data:/data, volume:NAME:/data or URL:/data:ro",
         )
     return {"source": source, "target": target, "read_only": body != word}
 

@@ -1,0 +1,66 @@
+"""Core names no provider; a plugin uses what core has made public, and no other plugin."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = sorted(
+    path
+    for folder in ("flow_core", "flow")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in (".py", ".in") and path.is_file()
+)
+PACKAGES = {path.name: path for path in [*ROOT.glob("plugins/*/src/flow_*"), *ROOT.glob("examples/*/src/flow_*")]}
+NAMES = re.compile(
+    r"(?<!_)flow[-_](?:local|fsspec|instances)|fsspec|slurm|sbatch|squeue|scontrol|mithril|skypilot"
+    r"|kubernetes|kubectl|\bk8s\b|\baws\b(?<!\.aws)|amazon|boto|\bs3\b|\bec2\b|azure|\bgcs\b|\bgcp\b|google"
+    r"|coreweave|runpod|lambda labs|\bpbs\b|\blsf\b",
+    re.IGNORECASE,
+)
+# Machines for the tests of cloud providers: what a provider's own double runs on.
+TESTING = {("flow_mithril.testing", "flow_instances")}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def modules(package: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the dotted folder and the path of every file of a package."""
+    for path in sorted(package.rglob("*.py")):
+        yield ".".join(path.parent.relative_to(package.parent).parts), path
+
+
+def test_core_names_no_provider() -> None:
+    said = [(path.name, found[0]) for path in CORE for found in NAMES.finditer(path.read_text("utf-8"))]
+    assert said == []
+
+
+def test_core_imports_no_plugin() -> None:
+    used = {(path, name) for path in CORE if path.suffix == ".py" for name in imports(path)}
+    assert [(path, name) for path, name in used if name.partition(".")[0] in PACKAGES] == []
+
+
+@pytest.mark.parametrize("plugin", sorted(PACKAGES))
+def test_a_plugin_imports_public_names_of_core_alone(plugin: str) -> None:
+    used = {(path.name, name) for _, path in modules(PACKAGES[plugin]) for name in imports(path)}
+    private = re.compile(r"(flow|flow_core)(\.\w+)*\._(?!_version__)\w+|flow_core\.(cli|runner\.\w+)\b.*")
+    assert [(path, name) for path, name in sorted(used) if private.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize("plugin", sorted(PACKAGES))
+def test_a_plugin_imports_no_other_plugin(plugin: str) -> None:
+    used = {(home, name.partition(".")[0]) for home, path in modules(PACKAGES[plugin]) for name in imports(path)}
+    others = {(home, name) for home, name in used if name in PACKAGES and name != plugin}
+    assert others - TESTING == set()
