@@ -3,57 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import attrs
 import pytest
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("flow_*/pyproject.toml"))
+from .conftest import EXAMPLES, ROOT, wheels
+from .machine import Machine
 
 pytestmark = [pytest.mark.wheels, pytest.mark.timeout(900)]
 
 
-@attrs.frozen
-class Machine:
-    """An environment with everything installed; ``flow`` and ``python`` run in it."""
-
-    folder: Path
-    environ: dict[str, str]
-
-    def __call__(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the environment in a folder without anything of the project."""
-        program = str(self.folder / "venv" / "bin" / words[0])
-        return subprocess.run(
-            [program, *words[1:]],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    folder = tmp_path_factory.mktemp("machine")
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "LC_", "SSL_"))}
-    environ = {**kept, "HOME": str(folder), "PATH": f"{folder / 'venv' / 'bin'}:{os.environ['PATH']}"}
-    built = Machine(folder, environ)
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-    projects = [str(path) for path in (ROOT, ROOT / "plugins" / "flow_local", *EXAMPLES)]
-    _pip(built, "wheel", "--no-deps", "--wheel-dir", str(folder / "dist"), *projects)
-    _pip(built, "install", "pytest>=8", "mypy>=1.11", *map(str, (folder / "dist").glob("*.whl")))
+def machine(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    built = Machine.make(tmp_path_factory.mktemp("machine"))
+    projects = (ROOT, ROOT / "plugins" / "flow_local", *EXAMPLES)
+    built.pip("install", "pytest>=8", "mypy>=1.11", *wheels(dist, *projects))
     return built
-
-
-def _pip(machine: Machine, *words: str) -> None:
-    done = machine("python", "-m", "pip", "--quiet", *words)
-    assert done.returncode == 0, done.stderr
 
 
 def test_the_list_shows_every_plugin_and_imports_none(machine: Machine) -> None:
@@ -61,10 +27,12 @@ def test_the_list_shows_every_plugin_and_imports_none(machine: Machine) -> None:
 
     assert sorted((p["kind"], p["name"], p["distribution"], p["problem"]) for p in listed) == [
         ("command", "hello", "flow-hello-command", ""),
+        ("command", "local", "flow-local", ""),
         ("frontend", "toy-script", "flow-toy-frontend", ""),
         ("host plugin", "cost-guard", "flow-cost-guard", ""),
         ("provider", "local", "flow-local", ""),
         ("provider", "toy", "flow-toy", ""),
+        ("result store", "folder", "flow-core", ""),
         ("result store", "toy-store", "flow-toy-store", ""),
     ]
 
