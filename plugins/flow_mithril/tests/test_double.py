@@ -521,6 +521,14 @@ def test_it_serves_from_the_command_line_and_ends_when_told(served: subprocess.P
     assert served.wait(10) == 0
 
 
+def test_a_port_that_is_taken_is_said_in_one_line(double: Double) -> None:
+    port = double.url.rpartition(":")[2]
+    words = [sys.executable, "-m", "flow_mithril.testing", "--no-boot", "--port", port]
+    refused = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr == "flow_mithril.testing: [Errno 98] Address already in use\n"
+
+
 def test_the_example_of_its_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
     page = Path(__file__).parents[3] / "docs" / "mithril-double.md"
     code = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]

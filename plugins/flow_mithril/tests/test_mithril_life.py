@@ -91,6 +91,35 @@ def test_a_task_is_preempted_twice_and_no_more_often_than_it_may_be(platform: Do
     assert [one.state for one in task.attempts] == ["preempted", "preempted"]
 
 
+REDUCE = """
+import os, socket, time
+rank, place = int(os.environ["RANK"]), (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+if rank == 0:
+    with socket.create_server(("", place[1])) as door:
+        line, _ = door.accept()
+        line.sendall(b"%d" % (1 + int(line.recv(10))))
+else:
+    for _ in range(300):
+        try:
+            line = socket.create_connection(place, 5)
+            break
+        except OSError:
+            time.sleep(0.1)
+    line.sendall(b"41")
+    print("sum", line.recv(10).decode(), "of", os.environ["WORLD_SIZE"], "nodes", os.environ["FLOW_NODE_IPS"].count("."))
+"""
+
+
+def test_two_machines_find_each_other_and_work_together(platform: Double, booted: Make) -> None:
+    flow = booted(instance_type="8xh100")
+    (flow.session.cwd / "reduce.py").write_text(REDUCE)
+    task = flow.submit("python3 reduce.py", num_instances=2)
+
+    assert task.wait(PATIENCE) == 0
+    assert output(task, rank=1) == b"sum 42 of 2 nodes 6\n"
+    assert bid(platform, task)["instance_quantity"] == 2
+
+
 def test_a_cancelled_bid_that_waits_is_ended_at_once(platform: Double, booted: Make) -> None:
     platform.control("capacity", instance_type="a100-80gb.sxm.2x", capacity=0)
     task = booted().submit("true", instance_type="2xa100")

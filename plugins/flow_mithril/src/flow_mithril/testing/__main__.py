@@ -20,7 +20,12 @@ def main(words: list[str] | None = None) -> int:
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
-    with Double(Settings(**said), port) as double:
+    try:
+        serving = Double(Settings(**said), port)
+    except Exception as problem:  # the port is taken, or no machine can boot here
+        print(f"flow_mithril.testing: {problem}", file=sys.stderr)
+        return 2
+    with serving as double:
         print(double.url, flush=True)
         end.wait()
     for mistake in double.mistakes:

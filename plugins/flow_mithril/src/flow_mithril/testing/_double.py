@@ -45,10 +45,10 @@ class Double:
     def __init__(self, settings: Settings | None = None, port: int = 0) -> None:
         self.settings = settings = settings or Settings()
         self._mistakes: list[str] = []
-        self.world = World(settings, machines(settings))
         self.schema = Schema()
         self._end = threading.Event()
         self._server = _Server(self, port)
+        self.world = World(settings, machines(settings))
         port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{port}"
         self.world.machines.publish(port)

@@ -258,6 +258,7 @@ class Process:
             self._process = subprocess.Popen(
                 self.step.argv, env=env, cwd=cwd, stdin=source.stdin(self.rank),
                 stdout=subprocess.PIPE if piped else out, stderr=subprocess.PIPE if piped else err,
+                start_new_session=True,  # a signal is for all that it starts
             )  # fmt: skip
         except OSError as error:
             self._missing(str(error.strerror))
