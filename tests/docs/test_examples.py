@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -55,16 +56,20 @@ class Reader:
 
     def install(self, project: Path) -> None:
         """Have a plugin installed, as pip would leave it."""
-        name = project.name.replace("-", "_")
+        name = project.name.replace("_", "-")
+        if find_spec(project.name) is not None:
+            return
         site = self.home.parent / "site"
-        info = site / f"{name}-0.1.0.dist-info"
+        info = site / f"{project.name}-1.0.0.dist-info"
         info.mkdir(parents=True)
-        text = (project / "pyproject.toml").read_text("utf-8")
-        entry = re.search(r'\[project\.entry-points\."(flow\.\w+)"\]\n(\w+) = "(.+)"', text)
-        assert entry, "no entry point"
         needs = "Requires-Dist: flow-core>=1,<2"
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project.name}\nVersion: 0.1.0\n{needs}\n")
-        (info / "entry_points.txt").write_text(f"[{entry[1]}]\n{entry[2]} = {entry[3]}\n")
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0.0\n{needs}\n")
+        text = (project / "pyproject.toml").read_text("utf-8")
+        entries = re.findall(r'^\[project\.entry-points\."(flow\.\w+)"\]\n([\s\S]*?)(?=^\[|\Z)', text, re.MULTILINE)
+        assert entries, "no entry point"
+        (info / "entry_points.txt").write_text(
+            "".join(f"[{group}]\n{names.replace(chr(34), '')}" for group, names in entries)
+        )
         found = os.pathsep.join([str(site), str(project / "src"), self.environ.get("PYTHONPATH", "")])
         self.environ["PYTHONPATH"] = found.rstrip(os.pathsep)
 
@@ -187,6 +192,8 @@ def test_every_example_of_a_page_does_what_it_shows(page: Path, reader: Reader) 
         pytest.skip(f"no mounts here: {nodes.mounts_impossible()}")
     if "toy" in needs(page):
         reader.install(ROOT / "examples" / "flow_toy")
+    if "scripts" in needs(page):
+        reader.install(ROOT / "plugins" / "flow_slurm")
     for block in blocks(page):
         try:
             reader.follow(block)
