@@ -116,7 +116,10 @@ def test_lock_files_of_the_dead_are_removed_and_of_the_living_kept(start, journa
     dead.kill()
     dead.wait()
     assert len(journal.unfinished()) == 1
-    assert [name.name.partition("-")[0] for name in (path.parent / "owners").iterdir()] == [str(alive.pid)]
+    third = start("journal.record_intent(*new()); say('up'); sys.stdin.readline()")
+    third.stdout.readline()
+    left = {name.name.partition("-")[0] for name in (path.parent / "owners").iterdir()}
+    assert left == {str(alive.pid), str(third.pid)}
     assert len(journal.unfinished()) == 1
 
 
