@@ -15,6 +15,7 @@ from flow_core.types import FINAL_STATES, LogChunk, LogCursor, NodeAccess, TaskR
 if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
+    from flow_core.journal import TaskRow
     from flow_core.nodes import Node
 
 STREAMS = ("stdout", "stderr")
@@ -55,11 +56,12 @@ def read_log(
     Without ``streams`` this waits for the end as the nodes tell it, at once where none can be reached. Raises
     LogsGoneError when the machine is gone and nothing was kept, StateError when the journal can no longer be written.
     """
-    ref = _accepted(session, task_id, follow, closed)
-    if ref is None:
+    row = _accepted(session, task_id, follow, closed)
+    if row.ref is None:
         return
+    ref = parse_ref(row.ref)[2]
     try:
-        provider = session.provider(session.journal.task(task_id).profile)
+        provider = session.provider(row.profile)
     except FlowError:  # no longer installed, or set up: what was kept can be read all the same
         if not (kept := stored_nodes(session, session.journal.task(task_id))):
             raise
@@ -140,18 +142,16 @@ def sleep(seconds: float, closed: Callable[[], bool]) -> None:
         time.sleep(min(left, _LOOK_SECONDS))
 
 
-def _accepted(session: Session, task_id: str, follow: bool, closed: Callable[[], bool]) -> TaskRef | None:
-    """Return the provider's reference; waits for it when following. None when the task ended without one."""
+def _accepted(session: Session, task_id: str, follow: bool, closed: Callable[[], bool]) -> TaskRow:
+    """Return the task with the provider's reference, for which it waits when following; some end without one."""
     from flow_core.client._refresh import reconcile
     from flow_core.waiting import Backoff
 
     backoff = Backoff(0.05, 2.0)
     while True:
         row = session.journal.task(task_id)
-        if row.ref:
-            return parse_ref(row.ref)[2]
-        if row.state in FINAL_STATES or not follow or closed():
-            return None
+        if row.ref is not None or row.state in FINAL_STATES or not follow or closed():
+            return row
         reconcile(session)
         sleep(backoff.next(), closed)
 

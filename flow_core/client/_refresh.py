@@ -146,7 +146,7 @@ def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
 def reconcile(session: Session) -> None:
     """Find out what became of submissions whose process died; at most once per profile in 10 s, only where some are open."""
     journal = session.journal
-    profiles = {row.profile for row in (*journal.unfinished(), *journal.duplicates())}
+    profiles = {row.profile for row in journal.left_behind()}
     for profile in sorted(profiles):
         try:
             # Where a look costs nothing nobody waits for the next turn to see what a killed command has left.

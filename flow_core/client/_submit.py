@@ -45,22 +45,23 @@ def submit(session: Session, plan: Plan) -> TaskRow:
         submission = attrs.evolve(submission, bundle=kept.completed(submission.bundle))
     _create_volumes(session, plan)
     keep(session, submission.task_id, plan.task)
-    row = _record_intent(session, plan, submission)
+    row = _record_intent(session, plan, submission, calling=kept is None)
     if row.existing:
         return row
     if kept is not None:
         session.journal.add_keeping(row.id, kept.store, kept.leave.expires_at if kept.leave else None)
     try:
-        send(session, plan, submission)
+        if kept is not None:
+            session.journal.mark_calling(submission.request_id)
+        return send(session, plan, submission)
     except BaseException:
         # Undecided, as after an interrupt or a full disk: the next command looks what became of it.
         with suppress(FlowError):
             session.journal.release(submission.request_id)
         raise
-    return session.journal.task(submission.task_id)
 
 
-def _record_intent(session: Session, plan: Plan, submission: Submission) -> TaskRow:
+def _record_intent(session: Session, plan: Plan, submission: Submission, calling: bool) -> TaskRow:
     from flow_core.bundle import rooted
     from flow_core.journal import NewSubmission, NewTask
     from flow_core.spec import fingerprint, to_mapping
@@ -82,12 +83,12 @@ def _record_intent(session: Session, plan: Plan, submission: Submission) -> Task
             money=plan.price_per_hour is not None,
         ),
         NewSubmission(request_id=submission.request_id),
+        calling,
     )
 
 
-def send(session: Session, plan: Plan, submission: Submission) -> None:
-    """Call the provider, with the journal told before and after."""
-    session.journal.mark_calling(submission.request_id)
+def send(session: Session, plan: Plan, submission: Submission) -> TaskRow:
+    """Call the provider, of which the journal is told already, and tell it what came of that."""
     refs: Sequence[TaskRef]
     try:
         refs = [plan.provider.submit(submission)]
@@ -99,10 +100,10 @@ def send(session: Session, plan: Plan, submission: Submission) -> None:
         reason = f"refused by {plan.profile.name}: {error.message}"
         session.journal.mark_refused(submission.request_id, reason, "failed")
         raise
-    _accept(session, plan, submission, refs)
+    return _accept(session, plan, submission, refs)
 
 
-def _accept(session: Session, plan: Plan, submission: Submission, refs: Sequence[TaskRef]) -> None:
+def _accept(session: Session, plan: Plan, submission: Submission, refs: Sequence[TaskRef]) -> TaskRow:
     task_id = submission.task_id
     try:
         adopt(session, submission.request_id, plan.provider, refs)
@@ -113,6 +114,7 @@ def _accept(session: Session, plan: Plan, submission: Submission, refs: Sequence
         raise StateError(message, hint, {"task_id": task_id}) from error
     if row.cancel_requested_at is not None and not row.is_final:  # while it was on its way
         plan.provider.cancel(refs[0], plan.config.grace)
+    return row
 
 
 def settle(session: Session, plan: Plan, submission: Submission, error: FlowError) -> Sequence[TaskRef]:

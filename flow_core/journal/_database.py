@@ -91,7 +91,8 @@ class Database:
     def _transaction(self, work: Callable[[sqlite3.Connection], T], full: bool) -> T:
         while True:
             db = self._open()
-            result = _commit(db, work, full)
+            with _file.turn(self.path):
+                result = _commit(db, work, full)
             # Set aside while we wrote: what was committed is in the old file, the new one must have it.
             if _file.identity(self.path) == self._identity:
                 return result

@@ -33,7 +33,7 @@ def fault(error: Exception, path: Path) -> FlowError:
             f"there is no space left to write the journal {path}; this step was not recorded",
             "free some space on that disk, then run the command again",
         )
-    if _has(error, _BUSY):
+    if isinstance(error, TimeoutError) or _has(error, _BUSY):
         return TransientError(
             f"another process has kept the journal {path} busy for more than 30 seconds",
             f"try again; `fuser {path}` names the processes that use it",

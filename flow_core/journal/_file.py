@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
 
-_BUSY_SECONDS = 30.0  # SQLite's waiting is not fair: of 200 clients at once on two cores some waited for more than 5
+_BUSY_SECONDS = 30.0
 _BESIDE = ("-wal", "-shm", "-journal")
 _REMOTE = (
     "nfs",
@@ -92,7 +92,7 @@ def set_aside(path: Path, seen: Identity | None) -> Path | None:
 
     None when another process did so already (``seen`` is no longer there) or when it turns out to be whole.
     """
-    with _guard(path):
+    with turn(path):
         if seen is None or identity(path) != seen or not find_damage(path, thorough=True):
             return None
         kept = _rename_away(path)
@@ -146,7 +146,7 @@ def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
 def _create(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     was_there = _lock_of(path).exists() or (path.parent / "owners").exists()
-    with _guard(path):
+    with turn(path):
         if identity(path) is None:
             # A log without its journal would be played into the new one.
             _rename_away(path)
@@ -211,16 +211,36 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _guard(path: Path) -> Iterator[None]:
-    """Hold the lock under which the file at ``path`` is made or replaced."""
+def turn(path: Path) -> Iterator[None]:
+    """Hold the lock under which the file at ``path`` is made, replaced and written, in the order of asking.
+
+    SQLite's own waiting is not fair: it sleeps longer the longer it waits, so that of many some never come first.
+    Raises TimeoutError after 30 s.
+    """
     import fcntl
 
     descriptor = os.open(_lock_of(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _queue_up(descriptor)
         yield
     finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile keeps its copy open
         os.close(descriptor)
+
+
+def _queue_up(descriptor: int) -> None:
+    """Wait in a thread: flock(2) has no time limit. One that is left behind loses the lock as soon as it has it."""
+    import fcntl
+    import threading
+
+    waiting = threading.Thread(target=fcntl.flock, args=(descriptor, fcntl.LOCK_EX), daemon=True)
+    waiting.start()
+    waiting.join(_BUSY_SECONDS)
+    if waiting.is_alive():
+        raise TimeoutError("it is locked")
 
 
 def is_remote(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:

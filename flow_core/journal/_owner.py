@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Owner:
-    """This process's lock file in ``folder``, made when first asked for. A forked child is another owner."""
+    """This process's lock file in ``folder``, made when first asked for, with those of the dead swept away.
+
+    A forked child is another owner.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -23,6 +26,8 @@ class Owner:
     @property
     def name(self) -> str:
         """The lock file's name; the lock is held when this returns."""
+        if not self._name:
+            sweep(self._folder)
         while not self._name:
             self._take(f"{os.getpid()}-{secrets.token_hex(6)}")
         return self._name

@@ -25,12 +25,19 @@ _NOBODY = "nobody"  # no process has a lock file of this name
 class Reconciliation(Database):
     """What another process began and will not end."""
 
+    def left_behind(self, profile: str | None = None) -> list[SubmissionRow]:
+        """Return undecided submissions whose owner is dead and surplus ones (phase ``duplicate``), oldest first."""
+        query = f"{_INDEXED} AND (s.phase != 'duplicate' OR s.gave_up_at IS NULL) ORDER BY s.intent_at"
+        rows = [row for row in self._read(lambda db: select(db, query)) if profile in (None, row.profile)]
+        return [row for row in rows if row.phase == "duplicate" or not self.owner_alive(row)]
+
     def unfinished(self, profile: str | None = None) -> list[SubmissionRow]:
-        """Return undecided submissions whose owner is dead, oldest first. Removes the lock files of the dead."""
-        rows = self._read(lambda db: select(db, f"{_OPEN} ORDER BY s.intent_at"))
-        left = [row for row in rows if profile in (None, row.profile) and not self.owner_alive(row)]
-        self._guarded(lambda: _owner.sweep(self._owners))
-        return left
+        """Return undecided submissions whose owner is dead, oldest first."""
+        return [row for row in self.left_behind(profile) if row.phase != "duplicate"]
+
+    def duplicates(self, profile: str | None = None) -> list[SubmissionRow]:
+        """Return surplus submissions that are not known to be cancelled yet."""
+        return [row for row in self.left_behind(profile) if row.phase == "duplicate"]
 
     def owner_alive(self, row: SubmissionRow) -> bool:
         """Say whether the process that works on this submission still holds its lock."""
@@ -44,11 +51,6 @@ class Reconciliation(Database):
         """Give up an undecided submission that this process owns: whoever reconciles next takes it over."""
         query = "UPDATE submissions SET owner = ? WHERE request_id = ? AND phase IN ('intent', 'calling')"
         self._write(lambda db: db.execute(query, (_NOBODY, request_id)))
-
-    def duplicates(self, profile: str | None = None) -> list[SubmissionRow]:
-        """Return surplus submissions that are not known to be cancelled yet."""
-        query = f"{_INDEXED} AND s.phase = 'duplicate' AND s.gave_up_at IS NULL ORDER BY s.intent_at"
-        return [row for row in self._read(lambda db: select(db, query)) if profile in (None, row.profile)]
 
     def due_for_reconcile(self, profile: str, every: float = 10.0, at: float | None = None) -> bool:
         """Say whether nobody looked for ``every`` seconds; True goes to one process, whose turn it then is.

@@ -31,19 +31,19 @@ _UNDECIDED = ("intent", "calling")
 class Submissions(Database):
     """The journal's submissions. Each is worked on by one process, its owner, until it is decided."""
 
-    def record_intent(self, task: NewTask, submission: NewSubmission) -> TaskRow:
+    def record_intent(self, task: NewTask, submission: NewSubmission, calling: bool = False) -> TaskRow:
         """Record a task and the intent to submit it; the task of the same key and config (``existing``) if any.
 
-        ConflictError when the idempotency key belongs to a task of another config. A task that ended without ever
-        being accepted gives its key up.
+        ``calling``: as :meth:`mark_calling` too, where nothing lies between the two. ConflictError when the idempotency
+        key belongs to a task of another config. A task that ended without ever being accepted gives its key up.
         """
-        return self.record_intents([(task, submission)])[0]
+        return self.record_intents([(task, submission)], calling)[0]
 
-    def record_intents(self, new: Iterable[tuple[NewTask, NewSubmission]]) -> list[TaskRow]:
+    def record_intents(self, new: Iterable[tuple[NewTask, NewSubmission]], calling: bool = False) -> list[TaskRow]:
         """Record many tasks as :meth:`record_intent` does, all or none."""
         pairs = list(new)
         return self._owned(
-            lambda db, owner: [_record_intent(db, task, submission, owner) for task, submission in pairs],
+            lambda db, owner: [_record_intent(db, task, submission, owner, calling) for task, submission in pairs],
             full=any(task.money for task, _ in pairs),
         )
 
@@ -151,7 +151,9 @@ def _costs(db: sqlite3.Connection, request_id: str) -> bool:
     return bool((db.execute(query, (request_id,)).fetchone() or (0,))[0])
 
 
-def _record_intent(db: sqlite3.Connection, task: NewTask, submission: NewSubmission, owner: str) -> TaskRow:
+def _record_intent(
+    db: sqlite3.Connection, task: NewTask, submission: NewSubmission, owner: str, calling: bool
+) -> TaskRow:
     earlier = read_by_key(db, task.idempotency_key) if task.idempotency_key is not None else None
     if earlier and not (earlier.is_final and earlier.ref is None):
         if earlier.fingerprint == task.fingerprint:
@@ -164,7 +166,7 @@ def _record_intent(db: sqlite3.Connection, task: NewTask, submission: NewSubmiss
     if earlier:
         db.execute("UPDATE tasks SET idempotency_key = NULL WHERE id = ?", (earlier.id,))
     _insert_task(db, task)
-    _insert_submission(db, task.id, submission, owner, task.created_at)
+    _insert_submission(db, task.id, submission, owner, task.created_at, 1, calling)
     return read_task(db, task.id)
 
 
@@ -198,14 +200,24 @@ def _insert_submission(
     owner: str,
     at: float,
     number: int | None = None,
+    calling: bool = False,
 ) -> None:
     if number is None:
         query = "SELECT coalesce(max(number), 0) + 1 FROM submissions WHERE task_id = ?"
         number = db.execute(query, (task_id,)).fetchone()[0]
     db.execute(
-        "INSERT INTO submissions (request_id, task_id, number, phase, bundle_sha256, pid, boot_id, owner, intent_at) "
-        "VALUES (?, ?, ?, 'intent', ?, ?, ?, ?, ?)",
-        (submission.request_id, task_id, number, submission.bundle_sha256, *identity_of(owner), at),
+        "INSERT INTO submissions (request_id, task_id, number, bundle_sha256, pid, boot_id, owner, intent_at, phase, "
+        "called_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            submission.request_id,
+            task_id,
+            number,
+            submission.bundle_sha256,
+            *identity_of(owner),
+            at,
+            "calling" if calling else "intent",
+            at if calling else None,
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flow_core import runner
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_RUNNER = ".runner."
 _HERE = "127.0.0.1"  # all ranks that are spawned are on this machine
 # The shell is gone at once and init reaps the runner. That one ignores SIGINT then; what it starts does not.
 _DETACHED = '"$@" >/dev/null & echo $!'
@@ -28,7 +30,7 @@ def spawn(folder: Path, rank: int) -> None:
     over by the new one, never started a second time in an attempt. Raises NotFoundError without a folder, StateError
     when it cannot be started.
     """
-    fd = _open(folder, f".runner.{rank}")
+    fd = _open(folder, f"{_RUNNER}{rank}")
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         if _is_wanted(str(folder)) and not _lives(os.pread(fd, 256, 0)):
@@ -144,8 +146,10 @@ def _wake(folder: Path) -> None:
     root = folder.parent.parent
     if folder.parent.name == "tasks" and (root / "serve.lock").exists():
         serve(root, folder.name)
-    for path in folder.glob(".runner.*"):
-        spawn(folder, int(path.suffix[1:]))
+    with suppress(FileNotFoundError):  # it has ended, and a queue has put it away
+        runners = [name for name in os.listdir(folder) if name.startswith(_RUNNER)]
+        for name in runners:
+            spawn(folder, int(name[len(_RUNNER) :]))
 
 
 def ports(folder: Path, rank: int) -> dict[str, int]:

@@ -4,6 +4,7 @@ import os
 import random
 import socket
 from contextlib import ExitStack, suppress
+from functools import lru_cache
 from typing import Dict, List, Optional, Sequence
 
 from .bundle import Bundle
@@ -106,6 +107,7 @@ def _take(port: int, held: Optional[ExitStack]) -> int:
         return number
 
 
+@lru_cache(maxsize=None)
 def _first_outgoing() -> int:
     try:
         with open("/proc/sys/net/ipv4/ip_local_port_range") as file:

@@ -18,7 +18,8 @@ from .launch import command
 from .record import locate
 from .tree import SERVER
 
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 30.0  # seconds: of hundreds of clients that begin at once on few cores, the server is one
+_PAUSES = (0.001, 0.05)  # seconds between two looks: the first, the longest
 _KEPT = frozenset(
     (
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "LD_LIBRARY_PATH"),
@@ -62,14 +63,15 @@ def ensure_serving(root: str, task: str = "") -> None:
     """
     if not os.path.isdir(root + "/tasks"):
         os.makedirs(root + "/tasks", 0o700, exist_ok=True)
-    deadline = time.monotonic() + _PATIENCE
+    deadline, pause = time.monotonic() + _PATIENCE, _PAUSES[0]
     while not ring(root, task):
         lock = _take(root + "/serve.lock")
         if lock is None:
             # Somebody is starting up, or about to leave.
             if time.monotonic() > deadline:
                 raise TimeoutError("%s/serve.lock is held, but nobody answers: see %s/serve.log" % (root, root))
-            time.sleep(0.001)
+            time.sleep(pause)
+            pause = min(2 * pause, _PAUSES[1])
             continue
         try:
             if not ring(root, task):

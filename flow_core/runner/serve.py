@@ -30,6 +30,7 @@ from .uploads import Uploads
 
 _LINGER = float(os.environ.get("FLOW_RUNNER_LINGER", "2"))  # seconds
 _TICK = 1.0
+_GRAIN = 100_000_000  # nanoseconds: file systems date changes by the kernel's tick, some by more
 _KEPT_BUNDLES = 1000  # of waiting tasks; more are read again when their turn comes
 _FIRST_TICK = 0.2  # a server that lives shorter needs no guardian
 
@@ -112,8 +113,7 @@ class Server:
         for task in list(self._running.values()):
             task.look()
         self._look_at_held()
-        if os.stat(self._tasks).st_mtime_ns != self._scanned:
-            self._scan()
+        self._scan_if_changed()
 
     def _answer(self) -> None:
         while True:
@@ -124,10 +124,16 @@ class Server:
             for task in heard:
                 self._look_at(task)
             if not heard:
-                self._scan()
+                self._scan_if_changed()
+
+    def _scan_if_changed(self) -> None:
+        if os.stat(self._tasks).st_mtime_ns != self._scanned:
+            self._scan()
 
     def _scan(self) -> None:
-        self._scanned = os.stat(self._tasks).st_mtime_ns
+        found = os.stat(self._tasks).st_mtime_ns
+        # A change right after this look may have the same time.
+        self._scanned = found if abs(time.time_ns() - found) > _GRAIN else -1
         self._scanning = True  # first all, then the first in line
         for name in os.listdir(self._tasks):
             if name not in self._known and not name.startswith("."):

@@ -20,7 +20,7 @@ PATIENCE = 30.0  # seconds until something that must happen is taken to be missi
 
 _DYING = """
 import os, signal, sys
-import flow_core, flow_core.nodes, flow_core.nodes._stage
+import flow_core, flow_core.faces, flow_core.nodes, flow_core.nodes._stage
 from flow_core import Flow
 from flow_core.journal import Journal
 

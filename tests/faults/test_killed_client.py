@@ -74,7 +74,7 @@ def test_killed_at_any_instant_each_task_is_known_once_or_not_at_all(flow: Flow,
 @pytest.mark.parametrize(
     "place",
     [
-        'Journal, "mark_calling"',
+        'flow_core.faces.Provider, "submit"',
         'flow_core.nodes, "stage"',
         'flow_core.nodes._stage, "_write"',
         'flow_core.nodes._stage, "_accept"',
@@ -177,7 +177,7 @@ def test_a_task_that_is_cancelled_while_it_is_submitted_ends(
 
 
 def test_two_who_clean_up_at_once_do_it_once(flow: Flow, home: Path, client) -> None:
-    assert client(f'die_in(Journal, "mark_calling")\n{_SUBMIT}') == -9
+    assert client(f'die_in(flow_core.faces.Provider, "submit")\n{_SUBMIT}') == -9
     (row,) = flow.session.journal.unfinished()
     other = Flow()
     assert flow.session.journal.claim(row.request_id) is True
@@ -190,7 +190,7 @@ def test_two_who_clean_up_at_once_do_it_once(flow: Flow, home: Path, client) -> 
 def test_what_a_killed_client_has_left_is_seen_by_the_next_look(flow: Flow, client: Callable[[str], int]) -> None:
     """Also right after another look, and though this process has looked before."""
     for _ in range(3):
-        client("die_in(Journal, 'mark_calling')\n" + _SUBMIT)
+        client("die_in(flow_core.faces.Provider, 'submit')\n" + _SUBMIT)
         flow.refresh()
 
     assert [task.status for task in flow.tasks()] == ["cancelled"] * 3

@@ -7,10 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
-from flow_core.journal import Journal
+from flow_core.errors import TransientError
+from flow_core.journal import Journal, _file
 
 PRELUDE = """
 import os, sys, time
@@ -113,7 +116,10 @@ def test_lock_files_of_the_dead_are_removed_and_of_the_living_kept(start, journa
     dead.kill()
     dead.wait()
     assert len(journal.unfinished()) == 1
-    assert [name.name.partition("-")[0] for name in (path.parent / "owners").iterdir()] == [str(alive.pid)]
+    third = start("journal.record_intent(*new()); say('up'); sys.stdin.readline()")
+    third.stdout.readline()
+    left = {name.name.partition("-")[0] for name in (path.parent / "owners").iterdir()}
+    assert left == {str(alive.pid), str(third.pid)}
     assert len(journal.unfinished()) == 1
 
 
@@ -245,3 +251,66 @@ say(len(journal.unfinished()), journal.check() == "")
 def test_importing_the_journal_does_not_import_sqlite():
     source = "import sys, flow_core.journal; sys.exit('sqlite3' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0
+
+
+def _waiting(path) -> int:
+    """How many wait for a lock of the file at ``path`` (proc_locks(5): ``->`` marks who is blocked)."""
+    inode = f":{path.stat().st_ino} "
+    return sum("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+
+
+def test_writers_have_their_turn_in_the_order_in_which_they_came(path):
+    held, go = threading.Event(), threading.Event()
+    first = Journal(path)
+    first.tasks()
+    threads = [threading.Thread(target=first._write, args=(lambda _: (held.set(), go.wait(30)),))]
+    threads[0].start()
+    assert held.wait(30)
+    for number in range(6):
+        threads.append(threading.Thread(target=Journal(path).add_event, args=(f"event.{number}",)))
+        threads[-1].start()
+        deadline = time.monotonic() + 10
+        while _waiting(path.with_name("journal.db.lock")) <= number:
+            assert time.monotonic() < deadline, "it does not wait in line"
+            time.sleep(0.005)
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    assert [row.event.kind for row in first.events()] == [f"event.{number}" for number in range(6)]
+    first.close()
+
+
+def test_whoever_waits_too_long_for_its_turn_is_told_and_keeps_nobody_from_theirs(path, monkeypatch):
+    monkeypatch.setattr(_file, "_BUSY_SECONDS", 0.1)
+    held, go = threading.Event(), threading.Event()
+    with Journal(path) as one, Journal(path) as other:
+        one.tasks()
+        thread = threading.Thread(target=one._write, args=(lambda _: (held.set(), go.wait(30)),))
+        thread.start()
+        assert held.wait(30)
+        with pytest.raises(TransientError, match="busy"):
+            other.add_event("too.late")
+        go.set()
+        thread.join(30)
+        monkeypatch.setattr(_file, "_BUSY_SECONDS", 30.0)
+        other.add_event("in.time")
+        assert [row.event.kind for row in other.events()] == ["in.time"]
+
+
+def test_a_child_forked_during_a_write_keeps_nobody_from_theirs(path):
+    with Journal(path) as journal:
+        pid = journal._write(lambda _: _forked())
+        try:
+            with Journal(path) as other:
+                other.add_event("after.the.fork")
+            assert len(journal.events()) == 1
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def _forked() -> int:
+    pid = os.fork()
+    if not pid:
+        signal.pause()
+    return pid

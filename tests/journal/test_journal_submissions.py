@@ -164,3 +164,10 @@ def test_steps_before_a_call_that_costs_money_are_synced_to_the_disk(journal, ne
     journal.mark_calling(submission.request_id)
     assert statements.count("PRAGMA synchronous = FULL") == (2 if money else 0)
     assert statements.count("PRAGMA synchronous = NORMAL") == statements.count("PRAGMA synchronous = FULL")
+
+
+def test_an_intent_may_say_at_once_that_the_provider_is_called(journal, new):
+    task, submission = new()
+    journal.record_intent(task, submission, calling=True)
+    row = journal.submission(submission.request_id)
+    assert (row.phase, row.called_at, row.number) == ("calling", task.created_at, 1)

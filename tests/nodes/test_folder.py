@@ -186,6 +186,20 @@ def test_a_cancel_is_fulfilled_although_the_runner_was_killed(root: Path) -> Non
     assert ended(folder).state == "cancelled"
 
 
+def test_a_folder_that_is_put_away_while_it_is_cancelled_is_no_error(root: Path) -> None:
+    folder = staged(root / "tasks", "true")
+    home = root / "done" / folder.name[-2:] / folder.name
+    home.parent.mkdir(parents=True)
+
+    def put_away(event: str, arguments: tuple[object, ...]) -> None:
+        if event in ("os.scandir", "os.listdir") and str(arguments[0]) == str(folder) and folder.exists():
+            folder.rename(home)
+
+    sys.addaudithook(put_away)
+    assert nodes.cancel(folder, 1.0) is True
+    assert home.exists()
+
+
 def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
     gone = tmp_path / "tasks" / "flow-x"
     for ask in (

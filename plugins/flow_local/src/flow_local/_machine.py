@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import time
@@ -46,6 +47,7 @@ def detect(memory: Path | None = None) -> Machine:
     return Machine(cpus=cores(), memory=_memory(), gpus=_remembered(memory) or _gpus(memory))
 
 
+@functools.cache
 def cores() -> int:
     """Return the number of cores that this process may use: by its mask, and by the quota of its container."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
