@@ -9,6 +9,7 @@ import pytest
 
 from flow_core import ConfigError, FrontendTask
 from flow_core.testing import FrontendContract
+from flow_core.types import new_task_id
 from flow_slurm.sbatch import Script, read
 from flow_slurm.sbatch.options import table
 from flow_slurm.shims.number import number, prefix
@@ -197,8 +198,15 @@ def test_the_script_travels_byte_for_byte() -> None:
 
 
 def test_a_number_leads_back_to_its_task() -> None:
-    assert prefix(number("t01m84m1mem7wzeyb")) == "t01m84m1mem7"
+    assert prefix(number("t01m84m1mem7wzeyb")) == "t01m84m1mem7wz"
     assert number("t01m84m1mem7wzeyb") < number("t01m84m1mex00000a")
+
+
+def test_numbers_of_one_millisecond_differ_and_are_whole_for_programs_without_integers() -> None:
+    found = {number(new_task_id(1795000000.0)) for _ in range(50)}
+
+    assert len(found) >= 49  # with 32 of them each millisecond it would be 25
+    assert max(found) < 2**53
 
 
 def test_a_heterogeneous_job_is_refused() -> None:
