@@ -52,12 +52,16 @@ def submit(session: Session, plan: Plan) -> TaskRow:
         session.journal.add_keeping(row.id, kept.store, kept.leave.expires_at if kept.leave else None)
     try:
         send(session, plan, submission)
-    except BaseException:
+    except BaseException as error:
         # Undecided, as after an interrupt or a full disk: the next command looks what became of it.
         with suppress(FlowError):
-            session.journal.release(submission.request_id)
+            session.journal.release(submission.request_id, _why(error))
         raise
     return session.journal.task(submission.task_id)
+
+
+def _why(error: BaseException) -> str:
+    return error.message if isinstance(error, FlowError) else "the command that submitted it was interrupted"
 
 
 def _record_intent(session: Session, plan: Plan, submission: Submission) -> TaskRow:
