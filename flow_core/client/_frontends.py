@@ -82,7 +82,7 @@ def plan_task(session: Session, task: FrontendTask, priced: bool = False) -> Pla
         what = f"{plan.profile.name} cannot make one task wait for another, as tasks of this file shall"
         _refuse(task, [Problem("depends_on", "CAPABILITY", what, "use another provider")])
     notes = () if provider == task.native else task.notes
-    warned = _locate((*notes, *plan.warnings), task.source, task.positions)
+    warned = _locate((*notes, *task.remarks, *plan.warnings), task.source, task.positions)
     return attrs.evolve(plan, task=task, warnings=warned)
 
 

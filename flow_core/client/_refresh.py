@@ -184,8 +184,8 @@ def _look_for(session: Session, profile: str, calling: list[SubmissionRow]) -> N
 
 
 def _abandon(session: Session, row: SubmissionRow) -> None:
-    reason = "never submitted: the command that submitted it was killed"
-    session.journal.mark_abandoned(row.request_id, reason, "cancelled")
+    reason = row.error or "the command that submitted it was killed"
+    session.journal.mark_abandoned(row.request_id, f"never submitted: {reason}", "cancelled")
 
 
 def adopt(session: Session, request_id: str, provider: Provider, refs: Sequence[TaskRef]) -> None:

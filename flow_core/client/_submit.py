@@ -54,11 +54,15 @@ def submit(session: Session, plan: Plan) -> TaskRow:
         if kept is not None:
             session.journal.mark_calling(submission.request_id)
         return send(session, plan, submission)
-    except BaseException:
+    except BaseException as error:
         # Undecided, as after an interrupt or a full disk: the next command looks what became of it.
         with suppress(FlowError):
-            session.journal.release(submission.request_id)
+            session.journal.release(submission.request_id, _why(error))
         raise
+
+
+def _why(error: BaseException) -> str:
+    return error.message if isinstance(error, FlowError) else "the command that submitted it was interrupted"
 
 
 def _record_intent(session: Session, plan: Plan, submission: Submission, calling: bool) -> TaskRow:

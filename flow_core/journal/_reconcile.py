@@ -47,10 +47,11 @@ class Reconciliation(Database):
         """Take over an undecided submission whose owner is dead; False when another is at it, or it is decided."""
         return self._write(lambda db: self._claim(db, request_id))
 
-    def release(self, request_id: str) -> None:
-        """Give up an undecided submission that this process owns: whoever reconciles next takes it over."""
-        query = "UPDATE submissions SET owner = ? WHERE request_id = ? AND phase IN ('intent', 'calling')"
-        self._write(lambda db: db.execute(query, (_NOBODY, request_id)))
+    def release(self, request_id: str, error: str = "") -> None:
+        """Give up an undecided submission that this process owns, for ``error``: who reconciles next takes it over."""
+        query = "UPDATE submissions SET owner = ?, error = coalesce(nullif(?, ''), error) "
+        query += "WHERE request_id = ? AND phase IN ('intent', 'calling')"
+        self._write(lambda db: db.execute(query, (_NOBODY, error, request_id)))
 
     def due_for_reconcile(self, profile: str, every: float = 10.0, at: float | None = None) -> bool:
         """Say whether nobody looked for ``every`` seconds; True goes to one process, whose turn it then is.

@@ -71,8 +71,8 @@ def read_flags(
 
     ``values`` has, by :attr:`Flag.key`, text, a sequence of texts for a ``multiple`` flag, True or False for a pair;
     None and empty sequences were not given. ``K=V`` and ``PROVIDER.KEY=VALUE`` texts are taken apart; an option's value
-    is read as in a file (``true``, ``null`` and numbers are themselves, quotes make text). What is neither is added
-    to ``problems``, or raises :class:`ConfigError` where no list is given.
+    is read as in a file (``true``, ``null``, numbers and lists in ``[ ]`` are themselves, quotes make text). What is
+    neither is added to ``problems``, or raises :class:`ConfigError` where no list is given.
     """
     reading = _Reading()
     for flag in flags():
@@ -127,7 +127,11 @@ class _Reading:
         if isinstance(place.get(last), dict):
             self._refuse(flag, text, f"{last} has keys of its own already")
             return
-        place[last] = _scalar(value)
+        try:
+            place[last] = _value(value, flag.name)
+        except ValueError:
+            self._refuse(flag, text, 'a value in [ ] is a list, as [a, "b, c"]: put quotes around what is text')
+            return
         self.flags[f"{flag.key}.{path}"] = self.flags[path] = flag.name
 
     def _refuse(self, flag: Flag, text: str, hint: str) -> None:
@@ -140,6 +144,22 @@ def _typed(key: str, value: Any) -> object:
     if key in _WHOLE and _INTEGER.fullmatch(value):
         return int(value)
     return float(value) if key == "cpus" and _NUMBER.fullmatch(value) else value
+
+
+def _value(word: str, flag: str) -> object:
+    if not (len(word) > 1 and word[0] == "[" and word[-1] == "]"):
+        return _scalar(word)
+    from flow_core.spec import _yaml
+    from flow_core.spec._document import Document, Unreadable
+
+    document = Document(flag, word)
+    try:
+        found = _yaml.read(document)
+    except Unreadable as error:
+        raise ValueError(word) from error
+    if document.problems:
+        raise ValueError(word)
+    return found
 
 
 def _scalar(word: str) -> object:

@@ -68,7 +68,8 @@ class FrontendTask:
     the like. Core fills in ``source``, the file that was read, and ``frontend``, by whom; empty for a plain task file.
 
     ``native`` names the provider whose own language the file speaks: the notes, refusals too, are for all others.
-    ``after`` counts tasks of the same file from 0, all before this one: it starts when these have ended, however.
+    ``remarks`` are warnings for that one as well. ``after`` counts tasks of the same file from 0, all before this one: it
+    starts when these have ended, however.
     """
 
     config: TaskConfig
@@ -79,6 +80,7 @@ class FrontendTask:
     frontend: str = ""
     native: str = ""
     after: tuple[int, ...] = ()
+    remarks: tuple[Problem, ...] = ()
 
 
 @attrs.frozen

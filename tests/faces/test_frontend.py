@@ -217,6 +217,13 @@ def test_a_refusal_holds_everywhere_but_at_home(work: Path) -> None:
         Flow().plan(attrs.evolve(task, native="elsewhere"))
 
 
+def test_a_remark_is_for_the_providers_own_language_too() -> None:
+    remark = Problem("num_instances", "LEAST", "it gets the least of them", severity="warning")
+    task = FrontendTask(TaskConfig(command="true", provider="local"), remarks=(remark,), native="local")
+
+    assert [warning.code for warning in Flow().plan(task).warnings] == ["LEAST"]
+
+
 def test_tasks_of_one_file_know_their_group_and_wait_for_each_other(work: Path) -> None:
     flow = Flow()
     say = TaskConfig(command="echo $FLOW_GROUP")

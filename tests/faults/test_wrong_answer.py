@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from typing import NoReturn
+
 import pytest
 
-from flow_core import Flow
+from flow_core import Flow, TransientError
 from flow_core.faces import Provider
 
 
@@ -24,3 +27,24 @@ def test_a_wrong_answer_to_submit_is_told_and_the_task_is_kept(flow: Flow, monke
         task = flow.submit("exit 3")
 
     assert task.wait() == 3
+
+
+def test_a_submission_that_was_not_answered_says_why_and_not_that_somebody_was_killed(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider: Provider = flow.provider("local")
+
+    def silent(*_: object) -> NoReturn:
+        raise TransientError("nobody answers", retry_after=0.01)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provider, "submit", silent)
+        patch.setattr(provider, "find", silent)
+        with pytest.raises(TransientError):
+            flow.submit("true")
+    deadline = time.monotonic() + 60
+    while not (task := flow.tasks()[0]).row.is_final:
+        assert time.monotonic() < deadline
+        flow.refresh()
+        time.sleep(0.1)
+    assert task.row.reason == "never submitted: nobody answers"

@@ -90,12 +90,20 @@ def test_flag_texts_become_what_a_file_would_say() -> None:
             "spot": False,
             "env": ("A=1", "B=x=y"),
             "mounts": ("a:/b",),
-            "options": ("toy.a=1", "toy.b.c=true", 'toy.d="1"', "toy.e=x", "toy.f=1.5", "toy.g=007"),
+            "options": (
+                "toy.a=1",
+                "toy.b.c=true",
+                'toy.d="1"',
+                "toy.e=x",
+                "toy.f=1.5",
+                "toy.g=007",
+                'toy.h=[--x=1, "b, c"]',
+            ),
             "name": None,
             "labels": (),
         }
     )
-    toy = {"a": 1, "b": {"c": True}, "d": "1", "e": "x", "f": 1.5, "g": "007"}
+    toy = {"a": 1, "b": {"c": True}, "d": "1", "e": "x", "f": 1.5, "g": "007", "h": ["--x=1", "b, c"]}
     assert data == {
         "num_instances": 4,
         "cpus": 1.5,
@@ -128,6 +136,13 @@ def test_a_text_that_is_not_a_pair_is_refused_with_the_form(key: str, text: str)
     assert [problem.code for problem in found] == ["BAD_VALUE"]
     with pytest.raises(ConfigError):
         read_flags({key: (text,)})
+
+
+@pytest.mark.parametrize("text", ["t.a=[]]", "t.a=[a, {b]", "t.a=[!!python/none 1]"])
+def test_an_option_in_brackets_that_is_no_list_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_flags({"options": (text,)})
+    assert caught.value.problems[0].hint.startswith("a value in [ ] is a list")
 
 
 @pytest.mark.parametrize("texts", [("t.a=1", "t.a.b=2"), ("t.a.b=2", "t.a=1")])

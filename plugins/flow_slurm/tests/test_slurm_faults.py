@@ -75,6 +75,21 @@ def test_a_submit_to_a_dead_controller_is_of_unknown_outcome_and_the_next_one_de
     assert made.request_id not in comments(cluster)
 
 
+def test_a_submit_of_unknown_outcome_is_made_again_once_it_is_sure_that_there_is_no_job(
+    cluster: Cluster, flow: Flow, root: Path
+) -> None:
+    made = order(flow, new_request_id(), "sleep 60")
+    cluster.kill("slurmctld")
+    with pytest.raises(TransientError):
+        flow.provider().submit(made)
+    cluster.start_controller()
+    long_ago = time.time() - 60
+    os.utime(root / made.request_id / "called", (long_ago, long_ago))
+    ref = flow.provider().submit(made)
+    assert flow.provider().submit(made) == ref
+    assert comments(cluster).count(made.request_id) == 1
+
+
 def test_a_crashed_node_is_another_attempt(cluster: Cluster, flow: Flow) -> None:
     task = flow.submit('echo up; test "$FLOW_ATTEMPT" = 2 || sleep 100')
     cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")

@@ -53,7 +53,7 @@ def test_sbatch_says_the_number_and_squeue_shows_it_until_scancel_ends_it(shell:
 
     assert number.isdigit()
     assert shell.say("squeue", "-h", "-o", "%i|%j|%P|%l|%D") == f"{number}|Long One|local|1:30:00|1\n"
-    assert shell.say("squeue", "-h", "-O", "jobid:14,name:10,state:3")[:24] == f"{number:14}{'Long One':10}"
+    assert shell.say("squeue", "-h", "-O", "jobid:18,name:10,state:3")[:28] == f"{number:18}{'Long One':10}"
     assert shell.run("scancel", number).returncode == 0
     assert shell.say("sacct", "-n", "-X", "-P", "-j", number, "-o", "jobid,exitcode").startswith(number)
     assert shell.say("squeue", "-h", "-t", "all", "-j", number, "-o", "%T") == "CANCELLED\n"
@@ -64,7 +64,7 @@ def test_sbatch_reads_a_script_from_stdin_and_waits(shell: Shell) -> None:
     done = shell.run("sbatch", "--parsable", "-W", "-o", "out.txt", stdin="#!/bin/sh\necho $SLURM_JOB_NAME; exit 5\n")
 
     assert (done.returncode, (shell.folder / "out.txt").read_text()) == (5, "sbatch\n")
-    assert re.fullmatch(r"\d{12}\n", done.stdout)
+    assert re.fullmatch(r"\d{15,16}\n", done.stdout)
 
 
 def test_the_titles_are_squeues_own(shell: Shell) -> None:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
 import pytest
 
-from flow_core import ConfigError, FrontendTask
+from flow_core import ConfigError, FrontendTask, TaskConfig
 from flow_core.testing import FrontendContract
+from flow_core.types import new_task_id
+from flow_slurm._directives import directives
+from flow_slurm._settings import SlurmOptions
 from flow_slurm.sbatch import Script, read
-from flow_slurm.sbatch.options import table
+from flow_slurm.sbatch.client import client_options
+from flow_slurm.sbatch.options import OPTIONS, PASSED, Option, by_long, table
 from flow_slurm.shims.number import number, prefix
+
+from .cluster import Cluster
 
 HEAD = "#!/bin/bash\n"
 TRAIN = HEAD + "#SBATCH -J train --time=1-0 -N2 --gres=gpu:a100:4\n#SBATCH --signal=B:USR1@300\necho $1\n"
@@ -101,7 +110,15 @@ def test_what_means_nothing_elsewhere_is_said_once_by_name_and_line() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["--hold", "--begin=now+1hour", "--deadline=noon", "--bb=x", "--container=/c", "--uid=1", "--gres=shard:1"],
+    [
+        "--hold",
+        "--begin=now+1hour",
+        "--deadline=noon",
+        "--bb=x",
+        "--container=/c",
+        "--gpus-per-socket=1",
+        "--gres=shard:1",
+    ],
 )
 def test_what_cannot_be_left_out_is_refused_at_its_line(option: str) -> None:
     (note,) = task(f"#SBATCH {option}\n").notes
@@ -197,12 +214,100 @@ def test_the_script_travels_byte_for_byte() -> None:
 
 
 def test_a_number_leads_back_to_its_task() -> None:
-    assert prefix(number("t01m84m1mem7wzeyb")) == "t01m84m1mem7"
+    assert prefix(number("t01m84m1mem7wzeyb")) == "t01m84m1mem7wz"
     assert number("t01m84m1mem7wzeyb") < number("t01m84m1mex00000a")
 
 
-def test_a_heterogeneous_job_is_refused() -> None:
-    assert "alike" in task("#SBATCH -N1\n#SBATCH hetjob\n#SBATCH -N2\n").notes[0].message
+def test_numbers_of_one_millisecond_differ_and_are_whole_for_programs_without_integers() -> None:
+    found = {number(new_task_id(1795000000.0)) for _ in range(50)}
+
+    assert len(found) >= 49  # with 32 of them each millisecond it would be 25
+    assert max(found) < 2**53
+
+
+def test_a_heterogeneous_job_is_refused_on_every_provider() -> None:
+    problem = refusal("#SBATCH -N1\n#SBATCH hetjob\n#SBATCH -N2\n")
+
+    assert (problem.line, "alike" in problem.message) == (3, True)
+
+
+# A value of each option that must have one, and is read.
+VALUES = {
+    "time": "5", "nodes": "2", "ntasks": "2", "ntasks-per-node": "2", "ntasks-per-gpu": "2", "cpus-per-task": "2",
+    "mem": "1G", "mem-per-cpu": "1G", "mem-per-gpu": "1G", "tmp": "1G", "gres": "gpu:1", "gpus": "1", "gpus-per-node": "1",
+    "gpus-per-task": "1", "cpus-per-gpu": "2", "array": "0-1", "dependency": "singleton", "signal": "USR1", "mincpus": "2",
+    "nice": "5", "time-min": "1", "export": "A=b", "chdir": "/tmp", "kill-on-invalid-dep": "no", "wait-all-nodes": "1",
+    "open-mode": "append",
+}  # fmt: skip
+WITH = {"mem-per-gpu": "--gpus=1", "ntasks-per-gpu": "--gpus=1", "cpus-per-gpu": "--gpus=1", "overcommit": "-n 4 -c 2"}
+DEFAULTS = ("requeue", "dependency")  # what Flow does anyway; and there is no task of that name
+
+
+def fates(option: Option) -> tuple[str, str]:
+    """What becomes of an option: (elsewhere, on Slurm), as far as it can be seen."""
+    value = VALUES.get(option.name, "x") if option.kind == "required" else VALUES.get(option.name)
+    said = option.dashed if value is None else f"{option.dashed}={value}"
+    options = (*WITH.get(option.name, "").split(), *((said,) if option.name in ONLY_SAID else ()))
+    text = "" if option.name in ONLY_SAID else f"#SBATCH {said}\n"
+    try:
+        found = tasks(text, *options)[0]
+    except ConfigError as error:
+        return ("refused",) * 2 if error.problems[0].line == 2 else ("", "")
+    plain = tasks("", *WITH.get(option.name, "").split())[0]
+    passed = PASSED if said in set(_passed(found)) - set(_passed(plain, found.config)) else ""
+    if any(option.dashed in note.message for note in found.remarks):
+        return "meaningless", "meaningless"
+    noted = [note.severity for note in found.notes if note.message.startswith(f"{option.dashed}:")]
+    if noted and option.fate != "mapped":
+        return {"error": "refused", "warning": "meaningless"}[noted[0]], passed
+    if option.name in client_options(found):
+        return "client", "client"
+    node = json.loads(found.files["sbatch/job.json"])["given"]
+    if option.fate == "emulated":
+        return ("emulated",) * 2 if option.name in node else ("", "")
+    bare = attrs.evolve(found.config, options={})
+    mapped = "mapped" if bare != plain.config or noted or option.name in DEFAULTS else ""
+    return mapped, passed or mapped
+
+
+ONLY_SAID = ("help", "usage", "version", "test-only", "wrap")  # on the command line alone
+
+
+def _passed(found: FrontendTask, config: TaskConfig | None = None) -> list[str]:
+    """What the provider gives to the cluster's sbatch."""
+    options = SlurmOptions(**found.config.options.get("slurm", {}))
+    return list(directives(config or found.config, options, None, None, ()))
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_no_option_is_dropped_without_a_word(option: Option) -> None:
+    assert fates(option) == (option.fate, option.on_slurm)
+
+
+@pytest.mark.parametrize("option", ONLY_SAID)
+def test_what_is_for_the_command_line_is_refused_in_a_script(option: str) -> None:
+    value = "=true" if option == "wrap" else ""
+
+    assert "command line only" in refusal(f"#SBATCH --{option}{value}\n").message
+
+
+def test_the_table_has_every_option_of_the_sbatch_that_is_here(cluster: Cluster) -> None:
+    shown = cluster.ask("sbatch", "--help")
+
+    names = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", shown, re.MULTILINE))
+    assert names > {"job-name", "wckey"}
+    assert names - set(by_long()) == set()
+
+
+@pytest.mark.parametrize("asked", ["--mem=0", "--gres=gpu:1,shard:2", "--nice", "--nice=7", "--kill-on-invalid-dep=no"])
+def test_what_flow_has_no_word_for_goes_to_the_cluster_as_it_is(asked: str) -> None:
+    assert _passed(task(f"#SBATCH {asked}\n"))[-1] == asked
+
+
+def test_a_range_of_nodes_is_said_to_be_its_least_on_every_provider() -> None:
+    (remark,) = task("#SBATCH -N 1-3\n").remarks
+
+    assert (remark.code, remark.severity, remark.line) == ("LEAST", "warning", 2)
 
 
 def test_the_page_has_the_table_of_every_option() -> None:

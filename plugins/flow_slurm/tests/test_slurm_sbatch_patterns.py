@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -154,6 +155,31 @@ def test_a_script_begins_again_when_it_asks_to(work: Path) -> None:
 
     assert _flow(folder, work / "home", "run", "-q", "job.sh").returncode == 0
     assert (folder / "out.txt").read_text() == "0\n1\n"
+
+
+def test_each_beginning_is_an_attempt_with_a_time_limit_of_its_own(work: Path) -> None:
+    folder, home = work / "flow", work / "home"
+    (folder / "job.sh").write_text(
+        "#!/bin/bash\n#SBATCH -N2\nsleep 2\n"
+        "[ ${SLURM_RESTART_COUNT:-0} = 2 ] || { scontrol requeue $SLURM_JOB_ID; sleep 30; }\n"
+    )
+
+    done = _flow(folder, home, "run", "-q", "--time-limit", "5s", "--name", "again", "job.sh")
+
+    assert done.returncode == 0, done.stderr
+    attempts = json.loads(_flow(folder, home, "status", "again", "--json").stdout)["data"][0]["attempts"]
+    assert [one["status"] for one in attempts] == ["preempted", "preempted", "succeeded"]
+    assert "asked to begin again" in attempts[0]["reason"]
+
+
+def test_what_must_not_begin_again_is_not_requeued(work: Path) -> None:
+    folder = work / "flow"
+    (folder / "job.sh").write_text("#!/bin/bash\n#SBATCH --no-requeue\nscontrol requeue $SLURM_JOB_ID; echo rc $?\n")
+
+    run = _flow(folder, work / "home", "run", "-q", "job.sh")
+
+    assert run.stdout.endswith("rc 1\n")
+    assert "Requested operation is presently disabled" in run.stdout
 
 
 def test_the_warning_comes_before_the_limit(work: Path) -> None:

@@ -151,22 +151,27 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     def _submitted(self, submissions: Sequence[Submission], folder: str, argv: Sequence[str], comment: str) -> str:
         try:
-            job = _submit.submit(self._shell, folder, argv)
+            job = _submit.submit(self._shell, folder, argv) or self._found(folder, comment)
+            job = job or _submit.submit(self._shell, folder, argv)
         except TransientError:
             raise
         except FlowError:
             for submission in submissions:
                 self._folders.remove(submission.request_id)
             raise
-        return job or self._found(folder, comment)
+        if job is None:
+            raise _undecided()
+        return job
 
-    def _found(self, folder: str, comment: str) -> str:
-        """Decide on a submission that another process began, and of which nobody saw the end."""
+    def _found(self, folder: str, comment: str) -> str | None:
+        """Decide on a submission that another process began, and of which nobody saw the end; None: there is no job."""
         found = sorted(_whole(job.id) for job in self._fresh_jobs().values() if job.comment == comment)
-        if not found:
-            raise TransientError("an earlier command was submitting this task", "see `flow status`")
-        _submit.adopt(self._shell, folder, found[0])
-        return found[0]
+        if found:
+            _submit.adopt(self._shell, folder, found[0])
+            return found[0]
+        if _submit.forget(self._shell, folder):
+            return None
+        raise _undecided()
 
     @hookimpl
     def flow_provision_submit_many(self, submissions: Sequence[Submission]) -> Mapping[str, TaskRef | Problem]:
@@ -368,6 +373,11 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
 def _waits(job: Job | None) -> bool:
     return job is not None and job.state == "PENDING" and not job.restarts
+
+
+def _undecided() -> TransientError:
+    text = "an earlier command was submitting this task, and Slurm may still be reading what it sent"
+    return TransientError(text, "see `flow status`", retry_after=float(_submit.SETTLED))
 
 
 def _whole(job: str) -> str:

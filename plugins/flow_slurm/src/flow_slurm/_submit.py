@@ -10,6 +10,7 @@ from flow_slurm._jobs import last_words
 from flow_slurm._shell import Done, Shell
 
 UNDECIDED, BUSY = 91, 92
+SETTLED = 30  # seconds after which an sbatch of unknown outcome has made its job, or will make none
 # sbatch holds the lock too: as long as one of a killed client is on its way, nobody submits beside it.
 _SCRIPT = f"""\
 cd "$1" || exit 66
@@ -23,7 +24,14 @@ id=$("$@") || exit
 echo "$id" >.job.$$ && mv -f .job.$$ job || exit 73
 echo "$id"
 """
-_FORGET = 'rm -f "$1/called"'
+# Of a call that is over and long past: what sbatch had sent when it gave up may still have been read after it.
+_FORGET = f"""\
+cd "$1" || exit 66
+exec 9>>.submit || exit 73
+if command -v flock >/dev/null 2>&1; then flock -w 20 9 || exit {BUSY}; fi
+[ -e called ] || exit 0
+[ $(($(date +%s) - $(stat -c %Y called))) -ge {SETTLED} ] && rm called
+"""
 _ADOPT = 'cd "$1" && echo "$2" >.job.$$ && mv -f .job.$$ job'
 _SECONDS = 50.0
 _ID = re.compile(r"\d+(_\d+)?")
@@ -67,9 +75,9 @@ def _trouble(done: Done) -> FlowError:
     return ConfigError(f"Slurm refused the job: {said}", "see what there is: flow offers")
 
 
-def forget(shell: Shell, folder: str) -> None:
-    """It was called and there is no job: the next call may submit."""
-    shell.run(_FORGET, folder)
+def forget(shell: Shell, folder: str) -> bool:
+    """It was called and there is no job: the next call may submit, unless that was too short a time ago to be sure."""
+    return shell.run(_FORGET, folder).code == 0
 
 
 def adopt(shell: Shell, folder: str, job: str) -> None:

@@ -150,8 +150,8 @@ def _exit_code() -> Column:
 
 
 SACCT: dict[str, tuple[int, Callable[[Job], str]]] = {
-    "JobID": (-16, lambda job: job.id),
-    "JobIDRaw": (-16, lambda job: str(job.number)),
+    "JobID": (-20, lambda job: job.id),
+    "JobIDRaw": (-20, lambda job: str(job.number)),
     "JobName": (10, lambda job: job.name),
     "Partition": (10, lambda job: job.partition),
     "Account": (10, lambda _: ""),

@@ -53,6 +53,8 @@ def _script(wrap: str | None, rest: Sequence[str]) -> tuple[Script, str]:
         return Script(_WRAPPED.format(wrap).encode(), "wrap"), "--wrap"
     if not rest:
         return Script(sys.stdin.buffer.read(), "sbatch"), "stdin"
+    if rest[0] == ":":
+        raise wrong("REFUSED", "a heterogeneous job: all nodes of a task are alike", 0, 0, "submit its components")
     path = Path(rest[0])
     try:
         return Script(path.read_bytes(), path.name, tuple(rest[1:]), rest[0]), rest[0]

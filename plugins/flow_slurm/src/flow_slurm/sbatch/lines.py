@@ -56,11 +56,20 @@ def components(script: str) -> list[list[Word]]:
     """Return the words of all directives: one list, or one for each component of a heterogeneous job."""
     found: list[list[Word]] = [[]]
     for number, text in directives(script):
-        if text[1:].startswith(("hetjob", "packjob")):
+        if _splits(text):
             found.append([])
         else:
             found[-1] += words(text, number, len(MARK) + 1)
     return found
+
+
+def _splits(text: str) -> bool:
+    return text[1:].startswith(("hetjob", "packjob"))
+
+
+def split_at(script: str) -> int:
+    """Return the line that begins the second component of a heterogeneous job, 0 where there is none."""
+    return next((number for number, text in directives(script) if _splits(text)), 0)
 
 
 def words(text: str, line: int, column: int) -> Iterator[Word]:

@@ -11,7 +11,7 @@ from flow_core import ConfigError, FrontendTask, Problem, Resources, SecretRef, 
 from flow_slurm import shims
 from flow_slurm.sbatch import values
 from flow_slurm.sbatch.job import document
-from flow_slurm.sbatch.options import MEANINGLESS, REFUSED
+from flow_slurm.sbatch.options import MEANINGLESS, PASSED, REFUSED
 from flow_slurm.sbatch.request import Request, problem
 from flow_slurm.sbatch.script import Script
 from flow_slurm.sbatch.waiting import depends_on
@@ -42,21 +42,24 @@ class Shape:
 
 def tasks(script: Script, request: Request, environ: Mapping[str, str]) -> list[FrontendTask]:
     """Return the tasks. Raises ConfigError with every problem that makes it impossible to say what they are."""
-    _check_values(request)
+    _check(script, request)
     shape = shape_of(request)
     array = request.read("array", values.array, None)
     waits, cannot = _waits(request, None if array is None else array.indices[0])
     config = _config(script, request, shape, environ, bool(cannot))
-    notes = (*cannot, *_notes(script, request, shape))
+    notes = (*cannot, *_notes(request))
+    remarks = tuple(_remarks(request, shape))
     if array is None:
         files = _files(script, request, shape)
-        return [_task(attrs.evolve(config, depends_on=waits), request, notes, files)]
+        return [_task(attrs.evolve(config, depends_on=waits), request, notes, remarks, files)]
     found = []
     for place, index in enumerate(array.indices):
         labels = {**config.labels, "array-index": str(index)}
         one = attrs.evolve(config, depends_on=_waits(request, index)[0], labels=labels)
         after = (place - array.throttle,) if array.throttle and place >= array.throttle else ()
-        task = _task(one, request, notes if not place else (), _files(script, request, shape, array, index))
+        task = _task(
+            one, request, *((notes, remarks) if not place else ((), ())), _files(script, request, shape, array, index)
+        )
         found.append(attrs.evolve(task, after=after))
     return found
 
@@ -75,9 +78,9 @@ _READERS: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def _check_values(request: Request) -> None:
-    """Raise ConfigError with every value that cannot be read."""
-    problems: list[Problem] = []
+def _check(script: Script, request: Request) -> None:
+    """Raise ConfigError with every value that cannot be read, and all that no provider can keep."""
+    problems = [*_impossible(request), *script.problems(request)]
     for name, reader in _READERS.items():
         try:
             request.read(name, reader, None)
@@ -85,6 +88,18 @@ def _check_values(request: Request) -> None:
             problems += error.problems
     if problems:
         raise ConfigError("1 problem" if len(problems) == 1 else f"{len(problems)} problems", problems=problems)
+
+
+def _impossible(request: Request) -> Iterator[Problem]:
+    """Yield what is refused on every provider."""
+    if request.split:
+        message = "a heterogeneous job: all nodes of a task are alike"
+        yield Problem("", "REFUSED", message, "submit its components by themselves", line=request.split, column=1)
+    for given in request.given.values():
+        if given.option.on_slurm == REFUSED:
+            yield problem(given, "REFUSED", f"cannot be kept: {given.option.note}")
+        elif given.option.name in _NOT_IN_SCRIPTS and given.word.line:
+            yield problem(given, "REFUSED", "stands on the command line only")
 
 
 def _waits(request: Request, index: int | None) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
@@ -95,8 +110,14 @@ def _waits(request: Request, index: int | None) -> tuple[tuple[str, ...], tuple[
         return (), tuple(error.problems)
 
 
-def _task(config: TaskConfig, request: Request, notes: tuple[Problem, ...], files: Mapping[str, bytes]) -> FrontendTask:
-    return FrontendTask(config, _positions(request), notes, files, native=NATIVE)
+def _task(
+    config: TaskConfig,
+    request: Request,
+    notes: tuple[Problem, ...],
+    remarks: tuple[Problem, ...],
+    files: Mapping[str, bytes],
+) -> FrontendTask:
+    return FrontendTask(config, _positions(request), notes, files, native=NATIVE, remarks=remarks)
 
 
 def shape_of(request: Request) -> Shape:
@@ -236,16 +257,15 @@ _WORD = re.compile(r"[^\s-]\S*")
 
 
 def native(request: Request) -> dict[str, object]:
-    """Return the options for Slurm itself, as they were given: those that neither the config nor the node's files keep."""
+    """Return the options for Slurm itself, as they were given: those that neither the config nor the node's files keep.
+
+    What the config says less well is among them too; of an option that is said twice sbatch takes the last.
+    """
     fields: dict[str, object] = {}
     extra = []
     for given in request.given.values():
         option, value = given.option, given.value
-        if option.fate not in (MEANINGLESS, REFUSED) or option.name in (
-            "wait-all-nodes",
-            "get-user-env",
-            "export-file",
-        ):
+        if option.on_slurm != PASSED and not _is_more(request, option.name):
             continue
         if option.name in _FIELDS and value and _WORD.fullmatch(value):
             fields[option.name] = value
@@ -256,28 +276,35 @@ def native(request: Request) -> dict[str, object]:
     return {**fields, "extra": extra} if extra else fields
 
 
-def _notes(script: Script, request: Request, shape: Shape) -> Iterator[Problem]:
+def _is_more(request: Request, name: str) -> bool:
+    """Whether this value says what the config has no word for."""
+    if name == "gres":
+        return any(kind not in ("gpu", "tmp") for kind, _ in request.read("gres", values.gres, []))
+    return name == "mem" and request.read("mem", values.mebibytes, None) == 0
+
+
+def _remarks(request: Request, shape: Shape) -> Iterator[Problem]:
+    """Yield what is said on every provider."""
+    for given in request.given.values():
+        if given.option.on_slurm == MEANINGLESS:
+            yield problem(given, "MEANINGLESS", f"means nothing here: {given.option.note}", severity="warning")
+    least, most = request.read("nodes", values.nodes, (0, None))
+    if most and most != least:
+        yield problem(request.given["nodes"], "LEAST", f"it gets the least of them, {shape.nodes}", severity="warning")
+
+
+def _notes(request: Request) -> Iterator[Problem]:
     """Yield what is said of options that mean nothing elsewhere, and of those that cannot be left out."""
-    if request.parts > 1:
-        yield Problem(
-            "", "REFUSED", "a heterogeneous job: all nodes of a task are alike", "submit its components by themselves"
-        )
     for given in request.given.values():
         option = given.option
         if option.fate == REFUSED:
             yield problem(given, "REFUSED", f"cannot be kept here: {option.note}")
-        elif option.fate == MEANINGLESS:
+        elif option.fate == MEANINGLESS and option.on_slurm == PASSED:
             yield problem(given, "MEANINGLESS", f"means nothing here: {option.note}", severity="warning")
-        elif option.name in _NOT_IN_SCRIPTS and given.word.line:
-            yield problem(given, "REFUSED", "stands on the command line only")
     yield from _gres_notes(request)
-    least, most = request.read("nodes", values.nodes, (0, None))
-    if most and most != least:
-        yield problem(request.given["nodes"], "LEAST", f"it gets the least of them, {shape.nodes}", severity="warning")
     if request.text("kill-on-invalid-dep").lower() == "no":
         message = "a task whose dependency failed ends here all the same"
         yield problem(request.given["kill-on-invalid-dep"], "ENDS", message, severity="warning")
-    yield from script.notes(request)
 
 
 def _gres_notes(request: Request) -> Iterator[Problem]:

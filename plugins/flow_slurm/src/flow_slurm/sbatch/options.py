@@ -1,4 +1,4 @@
-"""Every option of sbatch (22.05, and those 24.11 adds): how it is written, and what becomes of it where there is no Slurm."""
+"""Every option of sbatch (22.05, and those 24.11 adds): how it is written, and what becomes of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ import attrs
 NONE, REQUIRED, OPTIONAL = "none", "required", "optional"
 
 MAPPED, EMULATED, MEANINGLESS, REFUSED, CLIENT = "mapped", "emulated", "meaningless", "refused", "client"
-"""What becomes of an option on a provider that is not Slurm.
+PASSED = "passed on"
+"""What becomes of an option.
 
 ``mapped``: said in Flow's words. ``emulated``: kept by the files that travel with the script. ``meaningless``: there is
-nothing of the kind elsewhere, which is said once with name and line. ``refused``: leaving it out would change what the
-script does. ``client``: it is for the submitting command alone.
+nothing of the kind, which is said once with name and line. ``refused``: leaving it out would change what the script
+does. ``client``: it is for the submitting command alone. ``passed on``: the cluster's sbatch gets it as it is.
 """
 
 
 @attrs.frozen
 class Option:
-    """One option; ``env`` is the variable that says the same, ``note`` what becomes of it or why it cannot be kept."""
+    """One option; ``env`` is the variable that says the same, ``note`` what becomes of it or why it cannot be kept.
+
+    ``fate`` is where there is no Slurm; ``slurm`` is on a cluster, where that is not plain from ``fate``.
+    """
 
     name: str
     kind: str
@@ -28,6 +32,12 @@ class Option:
     short: str = ""
     aliases: tuple[str, ...] = ()
     env: str = ""
+    slurm: str = ""
+
+    @property
+    def on_slurm(self) -> str:
+        """What becomes of it on a cluster."""
+        return self.slurm or (PASSED if self.fate in (MEANINGLESS, REFUSED) else self.fate)
 
     @property
     def dashed(self) -> str:
@@ -53,21 +63,21 @@ OPTIONS: tuple[Option, ...] = (
     Option("ntasks", REQUIRED, MAPPED, f"`cpus`; {_COUNTS}", "n", aliases=("tasks",)),
     Option("ntasks-per-node", REQUIRED, MAPPED, f"`cpus` and, without `--nodes`, `num_instances`; {_COUNTS}", aliases=("tasks-per-node",)),
     Option("ntasks-per-gpu", REQUIRED, MAPPED, f"`cpus`; {_COUNTS}"),
-    Option("overcommit", NONE, MAPPED, "tasks do not count for `cpus`", "O", env="SBATCH_OVERCOMMIT"),
-    Option("mem", REQUIRED, MAPPED, "`memory`; 0 claims nothing", env="SBATCH_MEM_PER_NODE"),
+    Option("overcommit", NONE, MAPPED, "tasks do not count for `cpus`", "O", env="SBATCH_OVERCOMMIT", slurm=PASSED),
+    Option("mem", REQUIRED, MAPPED, "`memory`; 0 claims nothing, but all of a node on a cluster", env="SBATCH_MEM_PER_NODE"),
     Option("mem-per-cpu", REQUIRED, MAPPED, "`memory`, times the CPUs of a node", env="SBATCH_MEM_PER_CPU"),
     Option("mem-per-gpu", REQUIRED, MAPPED, "`memory`, times the GPUs of a node", env="SBATCH_MEM_PER_GPU"),
     Option("tmp", REQUIRED, MAPPED, "`disk`"),
-    Option("gres", REQUIRED, MAPPED, "`gpu` of each node; other resources than gpu and tmp are refused", env="SBATCH_GRES"),
+    Option("gres", REQUIRED, MAPPED, "`gpu` of each node; other resources are a cluster's, but for tmp", env="SBATCH_GRES"),
     Option("gpus", REQUIRED, MAPPED, "`gpu`, shared evenly by the nodes, else refused", "G", env="SBATCH_GPUS"),
     Option("gpus-per-node", REQUIRED, MAPPED, "`gpu` of each node", env="SBATCH_GPUS_PER_NODE"),
     Option("gpus-per-task", REQUIRED, MAPPED, "`gpu`, times the tasks of a node", env="SBATCH_GPUS_PER_TASK"),
     Option("cpus-per-gpu", REQUIRED, MAPPED, "`cpus`, times the GPUs of a node", env="SBATCH_CPUS_PER_GPU"),
     Option("array", REQUIRED, MAPPED, "one task each; `%K` by having each wait for the K-th before it", "a", env="SBATCH_ARRAY_INX"),
     Option("dependency", REQUIRED, MAPPED, "`depends_on`: afterok, afterany, aftercorr, singleton; others are refused", "d"),
-    Option("kill-on-invalid-dep", REQUIRED, MAPPED, "a task whose dependency failed always ends; `no` is said"),
+    Option("kill-on-invalid-dep", REQUIRED, MAPPED, "a task whose dependency failed always ends; `no` is said", slurm=PASSED),
     Option("chdir", REQUIRED, MAPPED, "`working_dir`", "D"),
-    Option("nice", OPTIONAL, MAPPED, "`priority`, downwards"),
+    Option("nice", OPTIONAL, MAPPED, "`priority`, downwards", slurm=PASSED),
     Option("no-requeue", NONE, MAPPED, "`max_preemptions: 0`", env="SBATCH_NO_REQUEUE"),
     Option("requeue", NONE, MAPPED, "begins again after a preemption, as by default", env="SBATCH_REQUEUE"),
     Option("signal", REQUIRED, EMULATED, "sent so long before the limit, and at a preemption notice", env="SBATCH_SIGNAL"),
@@ -82,7 +92,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("prefer", REQUIRED, MEANINGLESS, "names features of one cluster's nodes"),
     Option("batch", REQUIRED, MEANINGLESS, "names features of one cluster's nodes", env="SBATCH_BATCH"),
     Option("cluster-constraint", REQUIRED, MEANINGLESS, "names features of clusters"),
-    Option("clusters", REQUIRED, MEANINGLESS, "names clusters; say --provider", "M", aliases=("cluster",), env="SBATCH_CLUSTERS"),
+    Option("clusters", REQUIRED, MEANINGLESS, "a profile names it", "M", aliases=("cluster",), env="SBATCH_CLUSTERS", slurm=MEANINGLESS),
     Option("nodelist", REQUIRED, MEANINGLESS, _NODES, "w"),
     Option("nodefile", REQUIRED, MEANINGLESS, _NODES, "F"),
     Option("exclude", REQUIRED, MEANINGLESS, _NODES, "x"),
@@ -99,7 +109,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("cores-per-socket", REQUIRED, MEANINGLESS, _SHAPE),
     Option("sockets-per-node", REQUIRED, MEANINGLESS, _SHAPE),
     Option("extra-node-info", REQUIRED, MEANINGLESS, _SHAPE, "B"),
-    Option("gpus-per-socket", REQUIRED, MEANINGLESS, _SHAPE),
+    Option("gpus-per-socket", REQUIRED, REFUSED, "say --gpus-per-node"),
     Option("mincpus", REQUIRED, MAPPED, "`cpus`, at least so many"),
     Option("mem-bind", REQUIRED, MEANINGLESS, _PLACE, env="SBATCH_MEM_BIND"),
     Option("gpu-bind", REQUIRED, MEANINGLESS, _PLACE, env="SBATCH_GPU_BIND"),
@@ -127,7 +137,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("mcs-label", REQUIRED, MEANINGLESS, "security of one cluster"),
     Option("power", REQUIRED, MEANINGLESS, "power management of one cluster", env="SBATCH_POWER"),
     Option("propagate", OPTIONAL, MEANINGLESS, "the limits (ulimit) are the machine's own"),
-    Option("get-user-env", OPTIONAL, MEANINGLESS, "the environment is the task's; use `--export`", env="SBATCH_GET_USER_ENV"),
+    Option("get-user-env", OPTIONAL, MEANINGLESS, "say it with `--export`", env="SBATCH_GET_USER_ENV", slurm=MEANINGLESS),
     Option("resv-ports", OPTIONAL, MEANINGLESS, "ports of one cluster"),
     Option("stepmgr", NONE, MEANINGLESS, "steps are always managed on the node"),
     Option("oom-kill-step", OPTIONAL, MEANINGLESS, "memory is the provider's to guard"),
@@ -135,14 +145,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("begin", REQUIRED, REFUSED, "Flow starts tasks when it can; start it later with cron or at", "b"),
     Option("deadline", REQUIRED, REFUSED, "Flow cannot drop a task that would end too late"),
     Option("hold", NONE, REFUSED, "Flow has no held tasks: it would run at once", "H"),
-    Option("export-file", REQUIRED, REFUSED, "name the variables with --export"),
+    Option("export-file", REQUIRED, REFUSED, "name the variables with --export", slurm=REFUSED),
     Option("bb", REQUIRED, REFUSED, "the burst buffer's data would be missing"),
     Option("bbf", REQUIRED, REFUSED, "the burst buffer's data would be missing"),
     Option("container", REQUIRED, REFUSED, "an OCI bundle of one cluster; say --image", env="SBATCH_CONTAINER"),
     Option("container-id", REQUIRED, REFUSED, "a container of one cluster; say --image"),
-    Option("tres-per-task", REQUIRED, REFUSED, "say the same with --cpus-per-task and --gpus-per-task"),
-    Option("uid", REQUIRED, REFUSED, "a task runs as who submits it"),
-    Option("gid", REQUIRED, REFUSED, "a task runs as who submits it"),
+    Option("tres-per-task", REQUIRED, REFUSED, "say the same with --cpus-per-task and --gpus-per-task", slurm=REFUSED),
+    Option("uid", REQUIRED, REFUSED, "a task runs as who submits it", slurm=REFUSED),
+    Option("gid", REQUIRED, REFUSED, "a task runs as who submits it", slurm=REFUSED),
     Option("wait", NONE, CLIENT, "`flow run` waits unless detached", "W", env="SBATCH_WAIT"),
     Option("parsable", NONE, CLIENT, "print the number alone"),
     Option("quiet", NONE, CLIENT, "say less", "Q"),
@@ -169,7 +179,7 @@ def by_short() -> dict[str, Option]:
 
 def table() -> str:
     """Return the table of the documentation."""
-    rows = ["| option | elsewhere | |", "|---|---|---|"]
+    rows = ["| option | elsewhere | on Slurm | |", "|---|---|---|---|"]
     for option in sorted(OPTIONS, key=lambda one: one.name):
         names = ", ".join(
             [
@@ -178,5 +188,5 @@ def table() -> str:
                 *(f"`--{a}`" for a in option.aliases),
             ]
         )
-        rows.append(f"| {names} | {option.fate} | {option.note} |")
+        rows.append(f"| {names} | {option.fate} | {option.on_slurm} | {option.note} |")
     return "\n".join(rows) + "\n"

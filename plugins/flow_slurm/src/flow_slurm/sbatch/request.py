@@ -21,10 +21,10 @@ _MEMORY = ("mem", "mem-per-cpu", "mem-per-gpu")
 
 @attrs.frozen
 class Request:
-    """The options that count, by name; ``parts`` are the components of a heterogeneous job, one where it is none."""
+    """The options that count, by name; ``split`` is the line where a heterogeneous job's second component begins."""
 
     given: Mapping[str, Given]
-    parts: int = 1
+    split: int = 0
 
     def __contains__(self, name: str) -> bool:
         return name in self.given
@@ -65,7 +65,7 @@ def read(script: str, environ: Mapping[str, str], argv: Sequence[str] = ()) -> R
     parts = [getopt.read(words)[0] for words in lines.components(script)]
     if not ignores and not any(one.option.name == "ignore-pbs" for one in parts[0]):
         _refuse_others(script)
-    return Request(_one_memory(_last([parts[0], environment, said])), len(parts))
+    return Request(_one_memory(_last([parts[0], environment, said])), lines.split_at(script))
 
 
 def _environment(environ: Mapping[str, str]) -> Iterator[Given]:

@@ -53,7 +53,7 @@ class Script:
     def _mentioned(self) -> set[str]:
         return {name for name in _NAMED.findall(self.text) if name not in _OWN and not name.startswith(_THEIRS)}
 
-    def notes(self, request: Request) -> Iterator[Problem]:
+    def problems(self, request: Request) -> Iterator[Problem]:
         """Yield what is wrong with the names in ``--export``."""
         for word in request.text("export", "ALL").split(","):
             if word and not _NAME.fullmatch(word.partition("=")[0]):

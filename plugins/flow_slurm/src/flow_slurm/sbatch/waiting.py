@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flow_core import ConfigError, Flow, FlowError, NotFoundError, Task
+from flow_core import ConfigError, ConflictError, Flow, FlowError, NotFoundError, Task
 from flow_core.types import LIVE_STATES
 from flow_slurm.sbatch import values
 from flow_slurm.sbatch.request import Request, problem
@@ -63,6 +63,8 @@ def find(wanted: int) -> list[Task]:
     flow = Flow()
     try:
         first = flow.task(prefix(wanted))
+    except ConflictError as error:
+        raise NotFoundError(f"the number {wanted} stands for several tasks: {error.message}", "say the id") from error
     except FlowError as error:
         raise NotFoundError(
             f"there is no task of the number {wanted}", "flow slurm squeue shows the numbers"

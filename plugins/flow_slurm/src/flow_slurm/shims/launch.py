@@ -49,12 +49,11 @@ class Output:
 
 
 class Script:
-    """The script, as it runs; again when it asks to be requeued."""
+    """The script, as it runs."""
 
     def __init__(self, around: Surroundings, leader: Leader, argv: List[str]) -> None:
         self._around, self._leader = around, leader
         self._argv = [around.folder + "/files/sbatch/slurm_script", *argv]
-        self._restarts = around.restarts
         self._process: Optional["subprocess.Popen[bytes]"] = None
         self._again = False
         self._over = threading.Event()
@@ -63,13 +62,11 @@ class Script:
         """Run it to its end; what it exited with, negative for a signal."""
         threading.Thread(target=self._obey, daemon=True).start()
         threading.Thread(target=self._warn, daemon=True).start()
-        while True:
-            code = self._once({**self._around.variables(self._restarts), **env})
-            if not self._again:
-                self._over.set()
-                return code
-            self._again = False
-            self._restarts += 1
+        code = self._once({**self._around.variables(), **env})
+        self._over.set()
+        if self._again:
+            self._around.ask_for_another()
+        return code
 
     def _once(self, env: Dict[str, str]) -> int:
         outputs = self._outputs()
@@ -88,7 +85,7 @@ class Script:
     def _outputs(self) -> List[Output]:
         """One where stdout and stderr go to the same file, in their order; else two."""
         around = self._around
-        append = around.job["given"].get("open-mode") == "append" or (around.native and self._restarts > 0)
+        append = around.job["given"].get("open-mode") == "append" or (around.native and around.restarts > 0)
         out, err = around.path("output"), around.path("error")
         first = Output(str(out), append, sys.stdout.buffer)
         return [first] if err in (None, out) else [first, Output(str(err), append, sys.stderr.buffer)]

@@ -72,6 +72,11 @@ def main(argv: List[str]) -> int:
     from .client import ask_leader, call, is_own
 
     if verb == "requeue" and what and is_own(what):
+        from .surroundings import Surroundings
+
+        if not Surroundings().begins_again:
+            sys.stderr.write("Requested operation is presently disabled for job %s\n" % what)
+            return 1
         ask_leader("requeue")
         return 0
     return call("scontrol", argv)

@@ -65,7 +65,7 @@ class Surroundings:
             return told
         return ["127.0.0.%d" % (rank + 1) for rank in range(self.nodes)]
 
-    def variables(self, restarts: int) -> Dict[str, str]:
+    def variables(self) -> Dict[str, str]:
         """The environment of the script."""
         env = {name: value for name, value in os.environ.items() if name not in _RANKS}
         if self.native:
@@ -76,8 +76,8 @@ class Surroundings:
         env.update(self._counts())
         env.update(self._array())
         env.setdefault("TMPDIR", "/tmp")
-        if restarts:
-            env["SLURM_RESTART_COUNT"] = str(restarts)
+        if self.restarts:
+            env["SLURM_RESTART_COUNT"] = str(self.restarts)
         return env
 
     def _job(self) -> Dict[str, str]:
@@ -162,7 +162,18 @@ class Surroundings:
         first = os.environ.get("FLOW_GROUP")
         return number(first) if first else self.number
 
-    def path(self, option: str, restarts: int = 0) -> Optional[str]:
+    @property
+    def begins_again(self) -> bool:
+        """Whether it may be requeued."""
+        return self.bundle.get("max_preemptions") != 0
+
+    def ask_for_another(self) -> None:
+        """Have this attempt end as one that was interrupted: another one follows, with all of its time."""
+        path = "%s/attempts/%s/%d/exit" % (self.folder, os.environ["FLOW_ATTEMPT"], self.rank)
+        with open(path, "a", encoding="utf-8") as record:
+            record.write("r preempted the script asked to begin again\n")
+
+    def path(self, option: str) -> Optional[str]:
         """Where ``--output``, ``--error`` or ``--input`` leads; None where it was not given."""
         text = self.job["given"].get(option)
         if not text and option == "output":
