@@ -37,6 +37,7 @@ class Database:
         self._refill = refill
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[..., Database] | None = None
         self._identity: _file.Identity | None = None
         self._owners = path.parent / "owners"
         self._owner = Owner(self._owners)
@@ -48,11 +49,6 @@ class Database:
         with self._lock:
             self._disconnect()
             self._owner.release()
-
-    def __del__(self) -> None:
-        # Whoever forgets to close a journal leaves nothing open; what is half made has no connection yet.
-        if (connection := getattr(self, "_connection", None)) is not None:
-            connection.close()
 
     def check(self) -> str:
         """Read the whole file and return what is wrong with it, "" when nothing is; a damaged one is set aside."""
@@ -102,6 +98,9 @@ class Database:
             return self._connection
         self._disconnect()
         self._connection, self._identity = _file.connect(self.path)
+        # Whoever forgets to close a journal leaves nothing open, in whatever order the collector takes things.
+        self._closing = weakref.finalize(self, self._connection.close)
+        self._closing.atexit = False
         if self._refill is not None and (predecessor := self._predecessor()) is not None:
             self._refill(predecessor)
         return self._connection
@@ -117,9 +116,9 @@ class Database:
         self._guarded(lambda: _file.unfilled(self.path).unlink(missing_ok=True))
 
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._connection = None
+        if self._closing is not None:
+            self._closing()
 
     def _find_damage(self) -> str:
         self._open()
@@ -133,6 +132,8 @@ class Database:
         # SQLite forbids to use, and even to close, a connection in a child: it is kept, untouched.
         _INHERITED.append(self._connection)
         self._connection = None
+        if self._closing is not None:
+            self._closing.detach()
         self._lock = threading.RLock()
         self._owner.forget()
 

@@ -65,7 +65,7 @@ def test_the_end_is_told_at_once_while_the_store_is_away_and_the_results_come_wh
     assert keeping.phase == "open"
     web.start()
     assert kept(flow, task) == "kept"
-    assert report(place).machine_held is False
+    until(lambda: not report(place).machine_held)
     assert task.artifacts[0].open().read() == b"one\n"
 
 

@@ -98,9 +98,9 @@ def test_the_watcher_is_outside_of_the_group_and_the_command_inside(machine: Mac
     task = machine.submit("echo ready; sleep 20 & wait", limits={"memory": 100 * MIB})
     watcher = machine.running(task)
     (place,) = groups(machine, task)
-    inside = [int(word) for word in (place / "cgroup.procs").read_text().split()]
-    assert len(inside) == 2
-    assert watcher not in inside
+    procs = place / "cgroup.procs"
+    until("the shell has started its job", lambda: len(procs.read_text().split()) == 2)
+    assert str(watcher) not in procs.read_text().split()
 
 
 @needs["memory"]
