@@ -98,6 +98,7 @@ class TestSubject(ProviderContract):
     {more}
 """
 NAMES = scenarios(ProviderContract)
+_TRIES = 3
 
 
 def run(kit: Kit, name: str, numbers: set[str], more: str = "") -> Any:
@@ -107,9 +108,10 @@ def run(kit: Kit, name: str, numbers: set[str], more: str = "") -> Any:
 
 @pytest.mark.parametrize(("name", "number"), WRONG.items(), ids=WRONG)
 def test_the_wrong_provider_is_caught_by_its_scenario(kit: Kit, name: str, number: str) -> None:
-    outcome = run(kit, name, {number})
+    # Some are wrong only in a race, which a machine that does much else may spare them: a few tries, as authors run it.
+    outcomes = (run(kit, name, {number}) for _ in range(_TRIES))
 
-    assert outcome.counts["failed"] >= 1, outcome
+    assert any(outcome.counts["failed"] for outcome in outcomes)
 
 
 @pytest.mark.parametrize(("name", "numbers"), [("Right", PROVISION), ("Reader", LOGS)])
