@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         tasks as tasks,
     )
     from flow_core.client import (
+        Artifact as Artifact,
         Flow as Flow,
         Plan as Plan,
         Task as Task,
@@ -98,7 +99,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "flow_core._functions": "function invoke run submit task tasks",
-    "flow_core.client": "Flow Plan Task exit_status",
+    "flow_core.client": "Artifact Flow Plan Task exit_status",
     "flow_core.errors": "AuthError CapabilityError ConfigError ConflictError FlowError NotFoundError PluginError PolicyError ProviderError QuotaError RemoteError StateError TaskFailed TaskLostError TransientError UnavailableError",
     "flow_core.functions": "RemoteFunction",
     "flow_core.hookspecs": "hookimpl",
@@ -108,6 +109,7 @@ _HOMES = {
 _MODULES = frozenset({"aio", "nodes"})
 
 __all__ = [
+    "Artifact",
     "Attempt",
     "AuthError",
     "AuthField",

@@ -9,7 +9,7 @@ from typing import Any
 import flow_core
 from _reference.markdown import page, prose, signature
 from flow_core import aio
-from flow_core.client import Flow, Plan, Task, exit_status
+from flow_core.client import Artifact, Flow, Plan, Task, exit_status
 from flow_core.functions import RemoteFunction
 
 _INTRO = """
@@ -29,6 +29,7 @@ def pages() -> Mapping[str, str]:
         ),
         *_section("flow.Flow", prose(Flow.__doc__), _methods(Flow), ""),
         *_section("flow.Task", prose(Task.__doc__), _methods(Task), ""),
+        *_section("flow.Artifact", prose(Artifact.__doc__), _methods(Artifact), ""),
         *_section("flow.RemoteFunction", prose(RemoteFunction.__doc__), _methods(RemoteFunction), ""),
         *_section("flow.Plan", prose(Plan.__doc__), _methods(Plan), ""),
         *_section("flow.aio", prose(aio.__doc__), awaited, "flow.aio."),

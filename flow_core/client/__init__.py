@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from flow_core.client._forward import (
         Way as Way,
     )
+    from flow_core.client._kept import (
+        Artifact as Artifact,
+    )
     from flow_core.client._plan import (
         Plan as Plan,
     )
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "flow_core.client._flow": "Flow",
     "flow_core.client._forward": "Way",
+    "flow_core.client._kept": "Artifact",
     "flow_core.client._plan": "Plan",
     "flow_core.client._task": "Task exit_status",
 }
 
 __all__ = [
+    "Artifact",
     "Flow",
     "Plan",
     "Task",

@@ -16,7 +16,7 @@ import attrs
 
 from flow_core.errors import ConfigError, ConflictError, NotFoundError, StateError, TransientError
 from flow_core.hookspecs import ResultHooks, hookimpl
-from flow_core.settings import paths
+from flow_core.settings import make_folder, paths
 from flow_core.types import ResultInfo, Ticket
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class FolderStore(ResultHooks):
 
     def _make(self, folder: Path) -> int:
         """Make a folder for objects and return its mode: what may look into the root may look into all of it."""
-        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._root.is_dir():
+            make_folder(self._root)
         mode = self._root.stat().st_mode & 0o777
         for path in (*reversed(folder.relative_to(self._root).parents[:-1]), folder.relative_to(self._root)):
             with suppress(FileExistsError):

@@ -71,7 +71,7 @@ class Credentials:
             return found
         asked = [f"the variable {source.variable}"] if source.variable else []
         asked += [store.label for store in self._stores]
-        asked += [getattr(plugin, "__qualname__", "a plugin") for plugin in self._plugins]
+        asked += ["host plugins"] if self._plugins else []
         request = source.request
         raise AuthError(
             f"the profile {request.profile} has no {request.field}; asked: {', '.join(asked) or 'nobody'}",

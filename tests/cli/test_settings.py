@@ -129,6 +129,12 @@ def test_a_login_is_kept_used_and_forgotten(flow: Program, site: Site) -> None:
     assert flow("whoami", "cloud").status == 65
 
 
+def test_a_login_without_an_answer_names_the_credential(flow: Program, site: Site) -> None:
+    site.install("flow-cloud", {"flow.providers": {"cloud": "cloud_plugin:Cloud"}}, {"cloud_plugin": _CLOUD})
+    answer = flow("login", "cloud", text="")
+    assert (answer.status, answer.last_line) == (2, "flow: error[USAGE]: no api_key was given on stdin")
+
+
 def test_a_wrong_credential_is_told_at_the_login(flow: Program, site: Site) -> None:
     site.install("flow-cloud", {"flow.providers": {"cloud": "cloud_plugin:Cloud"}}, {"cloud_plugin": _CLOUD})
     answer = flow("login", "cloud", text="nonsense\n")

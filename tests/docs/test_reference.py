@@ -14,6 +14,7 @@ import attrs
 import click
 import pytest
 
+import flow_core
 from flow_core import errors, hookspecs, types
 from flow_core.cli._app import app
 from flow_core.cli._catalog import COMMANDS
@@ -79,6 +80,13 @@ def test_every_key_of_a_task_has_a_row() -> None:
     text = (REFERENCE / "config.md").read_text("utf-8")
     keys = [field.name for field in attrs.fields(types.TaskConfig) if field.name != "function"]
     assert [key for key in keys if not re.search(rf"^\| \[?`{key}`", text, re.MULTILINE)] == []
+
+
+def test_every_public_class_has_a_section_and_every_function_a_line() -> None:
+    text = (REFERENCE / "python.md").read_text("utf-8")
+    known = {*types.__all__, *vars(errors), "Secret", "hookimpl", "nodes", "aio"}  # on pages of their own
+    names = [name for name in flow_core.__all__ if name not in known]
+    assert [name for name in names if f"## flow.{name}\n" not in text and f"**`flow.{name}(" not in text] == []
 
 
 def test_every_record_has_a_section() -> None:

@@ -89,7 +89,7 @@ def test_a_credential_that_nobody_has_names_all_that_was_asked(store, tmp_path):
         Credentials([store], [vault], environ={}).get(_source())
     assert "the variable PROV_API_KEY" in error.value.message
     assert str(tmp_path / "secrets.json") in error.value.message
-    assert "vault" in error.value.message
+    assert "host plugins" in error.value.message
     assert error.value.hint == "run `flow login work` or set PROV_API_KEY"
 
 

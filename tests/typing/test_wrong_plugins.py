@@ -15,6 +15,7 @@ from flow_core.plugins._scaffold import KINDS, create
 
 ROOT = Path(__file__).parents[2]
 WRONG = Path(__file__).parent / "wrong"
+RIGHT = sorted(Path(__file__).parent.glob("*_right.py"))
 EXAMPLES = sorted((ROOT / "examples").glob("flow_*/src/*"))
 
 Check = Callable[..., tuple[int, str]]
@@ -184,6 +185,6 @@ def test_what_the_scaffold_writes_is_right(mypy: Check, tmp_path: Path, kind: st
     assert mypy(tmp_path / "new/src", tmp_path / "new/tests", path=str(tmp_path / "new/src")) == (0, "")
 
 
-def test_what_is_right_about_functions_passes(mypy: Check) -> None:
-    code, said = mypy(Path(__file__).parent / "functions_right.py")
-    assert code == 0, said
+@pytest.mark.parametrize("right", RIGHT, ids=[path.name for path in RIGHT])
+def test_what_is_right_about_calls_passes(mypy: Check, right: Path) -> None:
+    assert mypy(right) == (0, "")

@@ -22,7 +22,7 @@ def command(profile: str | None, as_json: bool) -> None:
     Asks on a terminal; elsewhere reads one line of stdin for each credential.
     """
     flow = Flow()
-    values = {field.name: _ask.value(field.help or field.name, field.secret) for field in flow.login_fields(profile)}
+    values = {field.name: _ask.value(field.name, field.secret, field.help) for field in flow.login_fields(profile)}
     kept = flow.login(values, profile)
     for field, store in kept.items():
         say(f"{field} is kept in {store}")

@@ -13,6 +13,8 @@ from pathlib import Path
 import attrs
 
 from flow_core import nodes
+from flow_core.errors import StateError
+from flow_core.settings import make_folder
 
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 _CPU_LIMIT = "/sys/fs/cgroup/cpu.max"
@@ -76,8 +78,8 @@ def _gpus(memory: Path | None) -> tuple[nodes.Gpu, ...]:
     found = tuple(nodes.find_gpus())
     if memory is not None and found:
         plain = [[gpu.id, gpu.kind, gpu.name, gpu.memory] for gpu in found]
-        with contextlib.suppress(OSError):
-            memory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(OSError, StateError):
+            make_folder(memory)
             new = memory / f".{_NOTE}.{os.getpid()}"
             new.write_text(json.dumps(plain), encoding="utf-8")
             new.rename(memory / _NOTE)

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from flow_core import TransientError
+from flow_core.settings import make_folder
 
 _LONGEST = 30.0  # seconds between two questions while nobody answers
 
@@ -81,7 +82,7 @@ class Poll:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._path.parent)
         fd = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
