@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BUSY_SECONDS = 30.0
+_PAUSES = (0.001, 0.016)  # seconds between two looks whose turn it is: the first, the longest
 _BESIDE = ("-wal", "-shm", "-journal")
 _REMOTE = (
     "nfs",
@@ -212,19 +213,16 @@ def _sync(folder: Path) -> None:
 
 @contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Hold the lock under which the file at ``path`` is made, replaced and written, in the order of asking.
+    """Hold the lock under which the file at ``path`` is made, replaced and written.
 
-    SQLite's own waiting is not fair: it sleeps longer the longer it waits, so that of many some never come first.
-    Raises TimeoutError after 30 s.
+    Raises TimeoutError when one process has held it for 30 s; as long as others have their turns it is waited for.
     """
     import fcntl
 
     descriptor = os.open(_lock_of(path), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _queue_up(descriptor)
+        _queue_up(descriptor)
+        os.utime(descriptor)
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile keeps its copy open
@@ -232,15 +230,30 @@ def turn(path: Path) -> Iterator[None]:
 
 
 def _queue_up(descriptor: int) -> None:
-    """Wait in a thread: flock(2) has no time limit. One that is left behind loses the lock as soon as it has it."""
-    import fcntl
-    import threading
+    """Take the lock; each holder dates the file, so that a line that moves is told from one that stands.
 
-    waiting = threading.Thread(target=fcntl.flock, args=(descriptor, fcntl.LOCK_EX), daemon=True)
-    waiting.start()
-    waiting.join(_BUSY_SECONDS)
-    if waiting.is_alive():
-        raise TimeoutError("it is locked")
+    SQLite's own waiting tells no such thing and sleeps up to 0.1 s, so that of hundreds some are never first. To block
+    in flock(2) would be fair, but each would then wait for the one before it to be given a core.
+    """
+    pause, since, holder = _PAUSES[0], time.monotonic(), 0
+    while not _is_free(descriptor):
+        dated = os.fstat(descriptor).st_mtime_ns
+        if dated != holder:
+            holder, since = dated, time.monotonic()
+        elif time.monotonic() - since > _BUSY_SECONDS:
+            raise TimeoutError
+        time.sleep(pause * (0.5 + os.urandom(1)[0] / 256))
+        pause = min(2 * pause, _PAUSES[1])
+
+
+def _is_free(descriptor: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
 
 
 def is_remote(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -253,31 +252,25 @@ def test_importing_the_journal_does_not_import_sqlite():
     assert subprocess.run([sys.executable, "-c", source], check=False).returncode == 0
 
 
-def _waiting(path) -> int:
-    """How many wait for a lock of the file at ``path`` (proc_locks(5): ``->`` marks who is blocked)."""
-    inode = f":{path.stat().st_ino} "
-    return sum("->" in line and inode in line for line in Path("/proc/locks").read_text().splitlines())
+def test_a_line_that_moves_is_waited_for_however_long_it_is(path, monkeypatch):
+    monkeypatch.setattr(_file, "_BUSY_SECONDS", 0.3)
+    first = threading.Event()
 
+    def write_on_and_on() -> None:
+        with Journal(path) as journal:
+            for _ in range(12):
+                journal._write(lambda _: (first.set(), time.sleep(0.1)))
 
-def test_writers_have_their_turn_in_the_order_in_which_they_came(path):
-    held, go = threading.Event(), threading.Event()
-    first = Journal(path)
-    first.tasks()
-    threads = [threading.Thread(target=first._write, args=(lambda _: (held.set(), go.wait(30)),))]
-    threads[0].start()
-    assert held.wait(30)
-    for number in range(6):
-        threads.append(threading.Thread(target=Journal(path).add_event, args=(f"event.{number}",)))
-        threads[-1].start()
-        deadline = time.monotonic() + 10
-        while _waiting(path.with_name("journal.db.lock")) <= number:
-            assert time.monotonic() < deadline, "it does not wait in line"
-            time.sleep(0.005)
-    go.set()
+    threads = [threading.Thread(target=write_on_and_on) for _ in range(3)]
     for thread in threads:
-        thread.join(30)
-    assert [row.event.kind for row in first.events()] == [f"event.{number}" for number in range(6)]
-    first.close()
+        thread.start()
+    assert first.wait(30)
+    with Journal(path) as journal:
+        for number in range(3):
+            journal.add_event(f"event.{number}")
+        for thread in threads:
+            thread.join(30)
+        assert len(journal.events()) == 3
 
 
 def test_whoever_waits_too_long_for_its_turn_is_told_and_keeps_nobody_from_theirs(path, monkeypatch):
