@@ -63,13 +63,13 @@ def read_log(
     try:
         provider = session.provider(row.profile)
     except FlowError:  # no longer installed, or set up: what was kept can be read all the same
-        if not (kept := stored_nodes(session, session.journal.task(task_id))):
+        if not (kept := stored_nodes(session, session.journal.task(task_id), streams)):
             raise
         yield from kept[0][0].read(cursor, follow, ranks, streams)
         return
     nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
     if not nodes and streams:
-        nodes = stored_nodes(session, session.journal.task(task_id))
+        nodes = stored_nodes(session, session.journal.task(task_id), streams)
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
     while nodes:
         try:

@@ -34,7 +34,7 @@ def read_end(
 
     The nodes say where that begins; where none can be reached the log is read through once.
     """
-    if nodes := _nodes(session, task_id):
+    if nodes := _nodes(session, task_id, streams):
         cursor = _latest([*_asked(nodes, tail, since)])
     else:
         cursor = LogCursor()
@@ -59,7 +59,7 @@ class _Seen:
             yield chunk
 
 
-def _nodes(session: Session, task_id: str) -> list[Node]:
+def _nodes(session: Session, task_id: str, streams: Collection[str]) -> list[Node]:
     row = session.journal.task(task_id)
     if row.ref is None:
         return []
@@ -67,7 +67,7 @@ def _nodes(session: Session, task_id: str) -> list[Node]:
         found = open_nodes(session.provider(row.profile), parse_ref(row.ref)[2])
     except FlowError:
         found = []
-    return [node for node, _ in found or stored_nodes(session, row)]
+    return [node for node, _ in found or stored_nodes(session, row, streams)]
 
 
 def _asked(nodes: Iterable[Node], tail: int | None, since: float | None) -> Iterator[LogCursor]:

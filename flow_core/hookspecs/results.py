@@ -55,6 +55,8 @@ class ResultHooks(Protocol):
     def flow_result_put(self, key: str, data: Iterator[bytes], sha256: str) -> ResultInfo:
         """Store an object if it is absent; the same key with the same sha256 is fine, with another a ConflictError.
 
+        What is there already becomes as young as if it were new: `flow gc` leaves young bytes that nobody names yet.
+
         Example::
 
             @hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
@@ -19,6 +20,8 @@ CHUNK_BYTES = 64 << 20
 """What is larger is kept in several objects: each is sent, and sent again, by itself."""
 
 _PIECE = 1 << 20
+# Seconds; older ones are put again, which makes them young: no sweep takes them before their manifest is written.
+_YOUNG = 12 * 3600.0
 
 
 @attrs.frozen
@@ -66,9 +69,11 @@ def read_blob(store: ResultStore, content: Content, offset: int = 0) -> Iterator
 def _put(store: ResultStore, data: bytes) -> Chunk:
     chunk = Chunk(sha256(data).hexdigest(), len(data))
     with suppress(NotFoundError):
-        if store.stat(chunk.key).size == chunk.size:
+        found = store.stat(chunk.key)
+        if found.size != chunk.size:
+            store.delete(chunk.key)  # damaged: it is named by its content
+        elif found.modified_at is None or time.time() - found.modified_at < _YOUNG:
             return chunk
-        store.delete(chunk.key)  # damaged: it is named by its content
     store.put(chunk.key, _pieces(data), chunk.sha256)
     return chunk
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -50,7 +51,8 @@ def sweep(store: ResultStore, keep: float | None, dry_run: bool = False, max_byt
         late = {info.key: info for info in store.list("tasks/") if info.key not in found}
         wanted |= _wanted(store, late, frozenset())
         # Trees before their files: a tree that is there has them all.
-        bytes_ = sorted((key for key in bytes_ if key not in wanted), key=lambda key: not key.startswith("trees/"))
+        bytes_ = [key for key in bytes_ if key not in wanted and _is_loose(_now(store, key), wanted)]
+        bytes_.sort(key=lambda key: not key.startswith("trees/"))
         _delete(store, bytes_)
     gone = [found[key].size for key in (*doomed, *bytes_)]
     total = sum(info.size for info in found.values())
@@ -120,8 +122,14 @@ def _json(store: ResultStore, key: str) -> dict[str, list[dict[str, list[tuple[s
     return found
 
 
-def _is_loose(info: ResultInfo, wanted: set[str]) -> bool:
-    if not info.key.startswith(("blobs/", "trees/")) or info.key in wanted or info.modified_at is None:
+def _now(store: ResultStore, key: str) -> ResultInfo | None:
+    with suppress(NotFoundError):
+        return store.stat(key)
+    return None
+
+
+def _is_loose(info: ResultInfo | None, wanted: set[str]) -> bool:
+    if info is None or not info.key.startswith(("blobs/", "trees/")) or info.key in wanted or info.modified_at is None:
         return False
     return time.time() - info.modified_at > _YOUNG
 

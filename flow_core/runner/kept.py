@@ -1,4 +1,4 @@
-"""What a task keeps: the files its ``outputs`` name, its result, its logs. Looked for after its end."""
+"""What a task keeps: the files its ``outputs`` name, its result, its logs and outboxes. Looked for after its end."""
 
 import os
 import stat
@@ -15,7 +15,7 @@ from .record import Doc, attempts, read_final, read_json
 ARTIFACT, RESULT, LOG = "artifact", "result", "log"
 KINDS = (ARTIFACT, RESULT, LOG)
 _BLOCK = 1 << 20
-_LOGS = ("stdout", "stderr", "system", "stdout.idx", "stderr.idx", "system.idx")
+_LOGS = ("stdout", "stderr", "system", "stdout.idx", "stderr.idx", "system.idx", "outbox")
 
 
 class Thing(NamedTuple):

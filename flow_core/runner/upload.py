@@ -94,7 +94,8 @@ class Upload:
 
     def _rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds
-        while time.monotonic() < until and not os.path.exists(self._folder + "/control/tickets.json"):
+        fresh = self._folder + "/control/tickets.json"
+        while time.monotonic() < until and is_pending(self._folder) and not os.path.exists(fresh):
             time.sleep(min(_LOOK, max(0.0, until - time.monotonic())))
 
     def _take_fresh(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -311,10 +312,30 @@ def test_a_damaged_record_of_a_worker_is_no_value(place: Path) -> None:
     list(function("note").map(range(5), resume="hurt", max_workers=1))
     (outbox,) = Path(os.environ["FLOW_HOME"]).rglob("outbox")
     whole = bytearray(outbox.read_bytes())
-    whole[len(whole) // 2] ^= 1
+    whole[whole.index(b'"kind":"value"')] ^= 1
     outbox.write_bytes(whole)
     with pytest.raises(StateError, match="is damaged"):
         list(function("note").map(range(5), resume="hurt"))
+
+
+def test_a_named_map_goes_on_from_the_store_when_its_machines_are_gone(place: Path) -> None:
+    home = Path(os.environ["FLOW_HOME"])
+    home.mkdir(exist_ok=True)
+    (home / "config.yaml").write_text("profiles:\n  local: {result_store: folder}\n")
+    with client() as first:
+        assert first.stdout is not None
+        for _ in range(15):
+            first.stdout.readline()
+        first.send_signal(signal.SIGINT)
+    workers = {task.id for task in flow.tasks(None) if task.wait() or True}
+    store = flow.Flow().result_store("folder")
+    until(lambda: {info.key.split("/")[1] for info in store.list("tasks/")} == workers)
+    shutil.rmtree(home / "state" / "local" / "done")
+    assert len(noted(place)) >= 15
+    with client() as second:
+        out, _ = second.communicate(timeout=60)
+    assert out.split() == [str(x) for x in range(60)]
+    assert len(noted(place)) <= 60 + 2  # but what the workers were at when they were stopped
 
 
 def test_a_workers_torn_last_record_is_done_again(place: Path) -> None:

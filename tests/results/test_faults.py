@@ -99,6 +99,16 @@ def test_uploader_and_server_killed_the_next_command_brings_the_results_there(
     assert kept(flow, task) == "kept"
 
 
+def test_an_uploader_whose_folder_is_gone_ends(flow: Flow, web: Server) -> None:
+    web.refuse_after = 0
+    task = flow.run("echo one >a", outputs=["a"], result_store="web", stream=False)
+    place = folder(flow, task)
+    until(lambda: upload_state(place) == "waiting")
+    assert processes(f"upload\0{place}")
+    shutil.rmtree(place.parents[2])
+    until(lambda: not processes(f"upload\0{place}"))
+
+
 def test_refused_tickets_are_replaced_by_the_next_command(flow: Flow, web: Server, home: Path, kept: Kept) -> None:
     web.refuse_after = 0
     task = flow.submit("echo one >a", outputs=["a"], result_store="web")

@@ -56,6 +56,20 @@ def test_an_unknown_access_key_is_an_auth_error(s3: S3Service, home: Path, tmp_p
         put(open_store(home, s3.profile(access_key={"file": str(tmp_path / "wrong")})), "a", b"x")
 
 
+@pytest.mark.parametrize("kind", ["s3", "gcs", "azure", "files"])
+def test_an_object_that_is_put_again_is_young_again(
+    request: pytest.FixtureRequest, home: Path, tmp_path: Path, prefix: str, kind: str
+) -> None:
+    profile = {"url": f"file://{tmp_path}/kept"} if kind == "files" else request.getfixturevalue(kind)
+    store = open_store(home, profile.profile() if isinstance(profile, S3Service) else profile)
+    before = put(store, f"{prefix}/a", b"x").key and store.stat(f"{prefix}/a")
+    deadline = time.monotonic() + 20
+    while (now := store.stat(f"{prefix}/a")).modified_at == before.modified_at:
+        assert time.monotonic() < deadline
+        put(store, f"{prefix}/a", b"x")
+    assert (get(store, f"{prefix}/a"), now.sha256) == (b"x", before.sha256)
+
+
 def test_who_may_only_read_cannot_store(s3: S3Service, home: Path) -> None:
     with pytest.raises(AuthError, match="AccessDenied"):
         put(open_store(home, s3.profile("reader")), "a", b"x")

@@ -114,6 +114,10 @@ class AzureObjects:
             return False
         return True
 
+    def renew(self, key: str, sha256: str) -> None:
+        """One request."""
+        self._blob(key).set_blob_metadata({_META: sha256})
+
     def _create_large(self, blob: Any, content: Iterator[bytearray], sha256: str) -> None:
         from azure.core import MatchConditions
         from azure.storage.blob import BlobBlock

@@ -126,6 +126,12 @@ class GcsObjects:
             return False
         return True
 
+    def renew(self, key: str, sha256: str) -> None:
+        """One request: a copy of it upon itself."""
+        blob = self._blob(key)
+        blob.metadata = {_META: sha256}
+        blob.rewrite(self._blob(key), **_patience())
+
     def delete(self, key: str) -> bool:
         """One request."""
         from google.api_core.exceptions import NotFound

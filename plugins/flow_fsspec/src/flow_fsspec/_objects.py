@@ -44,6 +44,10 @@ class Objects(Protocol):
         """Store what ``data`` yields unless the key is taken: then False. Nothing is left when ``data`` raises."""
         ...
 
+    def renew(self, key: str, sha256: str) -> None:
+        """Have an object be as young as if it were new."""
+        ...
+
     def delete(self, key: str) -> bool:
         """Delete one object; True when it was there."""
         ...

@@ -113,6 +113,11 @@ class S3Objects:
             raise
         return True
 
+    def renew(self, key: str, sha256: str) -> None:
+        """One request: a copy of it upon itself."""
+        place = self._place(key)
+        self._client.copy_object(**place, CopySource=place, Metadata={_META: sha256}, MetadataDirective="REPLACE")
+
     def _create_large(self, key: str, content: Iterator[bytearray], sha256: str) -> None:
         place, client = self._place(key), self._client
         upload = client.create_multipart_upload(**place, Metadata={_META: sha256})["UploadId"]

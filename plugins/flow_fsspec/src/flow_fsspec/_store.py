@@ -116,6 +116,8 @@ class FsspecStore(ResultHooks):
         there = self.flow_result_stat(key)
         if (there.sha256 or self._sum(key)) != sha256:
             raise ConflictError(f"the store has other content under {key}", "delete it first, or use another key")
+        with self._told(f"store {key}"):
+            self._objects.renew(key, sha256)
         return there
 
     def _sum(self, key: str) -> str:
