@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.client._companions import keep
-from flow_core.client._keeping import arrange
+from flow_core.client._keeping import arrange, with_start
 from flow_core.client._needs import dependencies, find_secrets
 from flow_core.client._refresh import adopt
 from flow_core.errors import FlowError, PluginError, ProviderError, StateError, TransientError
@@ -43,6 +43,7 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     kept = arrange(session, plan, submission.task_id)
     if kept is not None:
         submission = attrs.evolve(submission, bundle=kept.completed(submission.bundle))
+        submission = with_start(session, plan, kept, submission)
     _create_volumes(session, plan)
     keep(session, submission.task_id, plan.task)
     row = _record_intent(session, plan, submission)
