@@ -32,6 +32,7 @@ from flow_mithril._settings import MithrilSettings
 T = TypeVar("T")
 R = TypeVar("R")
 KEY_FILE = "release.key"
+_KEEPS = frozenset({"succeeded", "failed", "timed_out"})
 _AT_ONCE = 16
 _PORTS = 20_000, 10_000  # first, count: where the nodes of a task talk to each other
 _LOOK, _LOOKS = 0.3, 30  # seconds between two looks whether a machine is set up, and how many
@@ -102,7 +103,8 @@ class Fleet:
         staged = self._records.outbox / record.request
         document = json.loads((staged / "bundle.json").read_bytes())
         accesses = self.access(record.request, order)
-        self._reach(accesses[0], order, script)
+        if not record.on:  # a machine that was kept is set up
+            self._reach(accesses[0], order, script)
         files = self._files(record)
         common = {**self._common(record, order), "limits": _without_claims(document["limits"])}
         with ThreadPoolExecutor(8) as pool:
@@ -156,7 +158,7 @@ class Fleet:
 
     def _files(self, record: Record) -> Mapping[str, bytes]:
         """Return what the machine needs beside the task: a key of its own, where it is to end by itself."""
-        if self._settings.self_release != "key":
+        if self._settings.self_release != "key" or (record.on and record.key):  # a kept machine has its key
             return {}
         self.revoke(self._records.get(record.request))
         self._records.change(record.request, minting=True)
@@ -204,7 +206,7 @@ class Fleet:
                     raise TransientError("the machine no longer has the task's folder")
                 if held:
                     return _held(report, held)
-                return self._let_go(record, order, report)
+                return self.let_go(record, order, report)
         except BlockingIOError:
             raise TransientError("another flow command fetches its logs") from None
 
@@ -220,10 +222,12 @@ class Fleet:
             return error.message
         return ""
 
-    def _let_go(self, record: Record, order: Order, report: TaskReport) -> TaskReport:
-        if record.keep > 0 and not record.cancelled and report.state == "succeeded":
+    def let_go(self, record: Record, order: Order, report: TaskReport) -> TaskReport:
+        """End the machines of a task whose end is here, or leave them to a next task for as long as they are kept."""
+        if record.keep > 0 and not record.cancelled and report.state in _KEEPS:
             for access in self.access(record.request, order):
                 nodes.run(access, f"touch {ROOT}/tasks/{record.request}/fetched")
+            self._records.keep(record.request)
             return _held(report, "")
         self.end(record, order)
         return report

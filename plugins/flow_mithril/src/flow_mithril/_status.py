@@ -58,9 +58,14 @@ class Reports:
 
     def _taken(self, record: Record, order: Order) -> TaskReport:
         report = nodes.report(self._records.kept(record.request))
-        if not order.has_ended and not record.keep:  # killed between the two
-            self._fleet.end(record, order)
-        return attrs.evolve(report, machine_held=bool(record.keep) and not order.has_ended)
+        if order.has_ended or not self._records.holds(record):
+            return report
+        if self._records.is_warm(record.request):
+            return attrs.evolve(report, machine_held=True)
+        try:  # killed between the two
+            return self._fleet.let_go(record, order, report)
+        except TransientError:
+            return attrs.evolve(report, machine_held=True)
 
     def _ended(self, record: Record, order: Order) -> TaskReport:
         self._fleet.end(record, order)
