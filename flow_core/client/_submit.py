@@ -25,6 +25,7 @@ from flow_core.types import (
 )
 
 if TYPE_CHECKING:
+    from flow_core.client._keeping import Arrangement
     from flow_core.client._plan import Plan
     from flow_core.client._session import Session
     from flow_core.journal import TaskRow
@@ -43,7 +44,6 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     kept = arrange(session, plan, submission.task_id)
     if kept is not None:
         submission = attrs.evolve(submission, bundle=kept.completed(submission.bundle))
-        submission = with_start(session, plan, kept, submission)
     _create_volumes(session, plan)
     keep(session, submission.task_id, plan.task)
     row = _record_intent(session, plan, submission)
@@ -52,6 +52,8 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     if kept is not None:
         session.journal.add_keeping(row.id, kept.store, kept.leave.expires_at if kept.leave else None)
     try:
+        if kept is not None:
+            submission = _with_start(session, plan, kept, submission)
         send(session, plan, submission)
     except BaseException:
         # Undecided, as after an interrupt or a full disk: the next command looks what became of it.
@@ -59,6 +61,15 @@ def submit(session: Session, plan: Plan) -> TaskRow:
             session.journal.release(submission.request_id)
         raise
     return session.journal.task(submission.task_id)
+
+
+def _with_start(session: Session, plan: Plan, kept: Arrangement, submission: Submission) -> Submission:
+    try:
+        return with_start(session, plan, kept, submission)
+    except FlowError as error:
+        reason = f"never submitted: it cannot be brought to its store: {error.message}"
+        session.journal.mark_refused(submission.request_id, reason, "failed")
+        raise
 
 
 def _record_intent(session: Session, plan: Plan, submission: Submission) -> TaskRow:
