@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flow_core import NodeAccess, TaskReport, nodes
+from flow_core import NodeAccess, Submission, TaskReport, nodes
 from flow_core.errors import (
     CapabilityError,
     FlowError,
@@ -22,16 +22,16 @@ from flow_core.errors import (
     TransientError,
     UnavailableError,
 )
+from flow_core.types import Start
 from flow_mithril._api import Api
 from flow_mithril._keys import SshKey
 from flow_mithril._orders import CPU, Order, Orders
 from flow_mithril._records import Record, Records
-from flow_mithril._script import NOTICE, ROOT
+from flow_mithril._script import ADDRESS, KEY_FILE, NOTICE, ROOT
 from flow_mithril._settings import MithrilSettings
 
 T = TypeVar("T")
 R = TypeVar("R")
-KEY_FILE = "release.key"
 _KEEPS = frozenset({"succeeded", "failed", "timed_out"})
 _AT_ONCE = 16
 _PORTS = 20_000, 10_000  # first, count: where the nodes of a task talk to each other
@@ -105,8 +105,12 @@ class Fleet:
         accesses = self.access(record.request, order)
         if not record.on:  # a machine that was kept is set up
             self._reach(accesses[0], order, script)
+        if record.start and nodes.run(accesses[0], f"test -d {accesses[0].path}")[0] == 0:  # it fetched its task
+            self._delivered(record)
+            return
         files = self._files(record)
-        common = {**self._common(record, order), "limits": _without_claims(document["limits"])}
+        private = [machine.private or machine.host or "" for machine in order.machines[: order.quantity]]
+        common = self._common(record, document, private)
         with ThreadPoolExecutor(8) as pool:
             jobs = [
                 pool.submit(nodes.deliver, access, staged, {**document, **common, "rank": {"here": access.rank}}, files)
@@ -114,8 +118,20 @@ class Fleet:
             ]
         for job in jobs:
             job.result()
+        self._delivered(record)
+
+    def _delivered(self, record: Record) -> None:
         self._records.change(record.request, delivered=True)
         self._records.drop_staged(record.request)
+
+    def publish(self, record: Record, submission: Submission, start: Start) -> None:
+        """Bring a task of one machine to its store, for the machine to fetch. Raises what the store or the API raises."""
+        import attrs
+
+        bundle, files = submission.bundle, self._files(record)
+        document = {**bundle.document, **self._common(record, bundle.document, [ADDRESS]), "rank": {"here": 0}}
+        start.publish(attrs.evolve(bundle, document=document, files={**bundle.files, **files}))
+        self._records.change(record.request, start=True)
 
     def _reach(self, access: NodeAccess, order: Order, script: Callable[[], str]) -> None:
         """See that the machine is set up: before a key is minted, and where no startup script could do it."""
@@ -129,31 +145,31 @@ class Fleet:
         elif code:
             raise nodes.NotReadyError("the startup script runs", "wait")
 
-    def _common(self, record: Record, order: Order) -> dict[str, object]:
+    def _common(self, record: Record, document: Mapping[str, Any], private: Sequence[str]) -> dict[str, object]:
         """What all nodes of a task are told beside what the user asked for."""
-        private = [machine.private or machine.host or "" for machine in order.machines[: order.quantity]]
         found: dict[str, object] = {
-            "master": {"address": private[0] if order.quantity > 1 else "127.0.0.1"},
+            "limits": _without_claims(document["limits"]),
+            "master": {"address": private[0] if len(private) > 1 else "127.0.0.1"},
             "node_ips": private,
             "preempt": {"kind": "file", "path": NOTICE},
-            "release": self._release(record, order),
+            "release": self._release(record),
         }
-        if order.quantity > 1:
+        if len(private) > 1:
             first, count = _PORTS
             port = first + int(sha256(record.request.encode()).hexdigest(), 16) % count
             found["peers"] = {"address": private[0], "port": port, "token": record.token}
         return found
 
-    def _release(self, record: Record, order: Order) -> dict[str, object]:
+    def _release(self, record: Record) -> dict[str, object]:
         plan: dict[str, object] = {"hold_seconds": self._settings.hold, "keep_seconds": record.keep}
         if self._settings.self_release == "off":
             return {**plan, "end": {"kind": "none"}}
         if self._settings.self_release != "key":
             return {**plan, "end": {"kind": "poweroff"}}
         url = f"{self._settings.api_url}/v2"
-        path = f"{url}/cpu/instances/{order.fid}" if order.kind == CPU else f"{url}/spot/bids/{order.fid}"
+        path = f"{url}/cpu/instances/{record.fid}" if record.kind == CPU else f"{url}/spot/bids/{record.fid}"
         end = {"kind": "http", "method": "DELETE", "url": path, "credential": KEY_FILE}
-        pause = None if order.kind == CPU else {**end, "method": "PATCH", "body": {"paused": True}}
+        pause = None if record.kind == CPU else {**end, "method": "PATCH", "body": {"paused": True}}
         return {**plan, "end": end, "pause": pause}
 
     def _files(self, record: Record) -> Mapping[str, bytes]:

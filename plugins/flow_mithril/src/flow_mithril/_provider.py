@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,7 @@ from flow_core import (
 )
 from flow_core.errors import ConfigError, ConflictError, FlowError, TransientError
 from flow_core.hookspecs import AuthHooks, NodeHooks, ProvisionHooks, ResourceHooks, VolumeHooks
+from flow_core.types import Start
 from flow_mithril import _check, _script
 from flow_mithril._api import Api
 from flow_mithril._catalog import Catalog, Place
@@ -56,6 +58,7 @@ _FACTS = ProviderFacts(
     restarts_by_itself=True,
     attended=True,
     returns_machines=True,
+    starts_from_store=True,
     max_nodes=256,
     min_poll_seconds=1.0,
 )
@@ -150,9 +153,9 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         said = f"the startup script would have {length} characters, {_script.LIMIT} are allowed"
         return [Problem("volumes", "SCRIPT_TOO_LARGE", said, "use fewer volumes")]
 
-    def _startup(self, volumes: Sequence[_script.Volume], lifetime: float) -> str:
+    def _startup(self, volumes: Sequence[_script.Volume], lifetime: float, fetched: str = "") -> str:
         keep = {"delivery_wait": self._settings.delivery_wait, "ends_at": "ENDS_AT"}
-        return _script.script(self._settings.user, keep, volumes, lifetime or self._settings.max_lifetime)
+        return _script.script(self._settings.user, keep, volumes, lifetime or self._settings.max_lifetime, fetched)
 
     def _late_script(self, record: Record, order: Order) -> str:  # noqa: ARG002 - the order says nothing more
         volumes = [_script.Volume(**entry) for entry in self._records.get(record.request).volumes]
@@ -238,7 +241,19 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         except FlowError:
             self._forget(request)
             raise
-        return self._records.change(request, fid=fid)
+        record = self._records.change(request, fid=fid)
+        if (start := self._start(submission, kind, mounted)) is not None:
+            with suppress(FlowError):  # then a client delivers it
+                self._fleet.publish(record, self._completed(submission, mounted), start)
+        return record
+
+    def _start(self, submission: Submission, kind: str, mounted: Sequence[_script.Volume]) -> Start | None:
+        """Return the leave that the machine's startup script has room for."""
+        start = submission.start
+        if start is None or kind == CPU or submission.config.num_instances > 1:
+            return None
+        fits = len(self._startup(mounted, 0.0, _script.fetch(start, submission.request_id))) <= _script.LIMIT
+        return start if fits else None
 
     def _fits(self, config: TaskConfig, kind: str, type_fid: str, region: str) -> str:
         """What must be the same where one task takes the machines of another."""
@@ -287,10 +302,11 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         fids = [volume.fid for volume in mounted]
         if not place.spot:
             return CPU, {**common, "volumes": fids, "ssh_keys": list(keys)}, mounted
+        start = self._start(submission, BID, mounted)
         launch: dict[str, object] = {
             "volumes": fids,
             "ssh_keys": list(keys),
-            "startup_script": self._startup(mounted, 0.0),
+            "startup_script": self._startup(mounted, 0.0, _script.fetch(start, submission.request_id) if start else ""),
         }
         if options.image_version:
             launch["image_version"] = options.image_version
@@ -385,7 +401,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         record = self._records.of(ref.id) or self._adopted(ref, order)
         if order.has_ended or (self._records.kept(record.request) / "final.json").is_file():
             return False
-        if not order.is_up or not record.delivered or order.status == "Paused":
+        if not order.is_up or not (record.delivered or record.start) or order.status == "Paused":
             self._records.change(record.request, cancelled=True)
             return self._fleet.end(record, order)
         try:
@@ -429,7 +445,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             kept = str(self._records.kept(record.request))
             return [NodeAccess(rank=rank, kind="folder", path=kept) for rank in range(record.nodes)]
         order = self._read(ref, fresh=False)
-        if order.has_ended and record is not None and not record.delivered:
+        if order.has_ended and record is not None and not (record.delivered or record.start):
             return self._nothing(record)
         if order.has_ended:
             raise UnavailableError("its machine is gone, and nothing of it was kept", "keep it with a result store")

@@ -40,6 +40,8 @@ class Record:
     price: str = ""
     at: float = attrs.field(factory=time.time)
     delivered: bool = False
+    start: bool = False
+    """Whether its machine fetches the task from a result store."""
     ran: bool = False
     attempt: int = 0
     up_at: float = 0.0

@@ -28,7 +28,7 @@ class Reports:
     def of(self, record: Record, order: Order) -> TaskReport:
         """Return the report of a task whose order the platform knows."""
         report = self._of(record, order)
-        waits = not report.is_final and self._records.is_waiting(record.request)
+        waits = not report.is_final and not record.start and self._records.is_waiting(record.request)
         return attrs.evolve(report, needs_client=waits)
 
     def silent(self, record: Record) -> TaskReport:
@@ -69,7 +69,7 @@ class Reports:
 
     def _ended(self, record: Record, order: Order) -> TaskReport:
         self._fleet.end(record, order)
-        if record.cancelled or not record.delivered:
+        if record.cancelled or not (record.delivered or record.start):
             reason = "cancelled" if record.cancelled else f"its {order.kind} was ended at the platform before it ran"
             return _said("cancelled", reason)
         return _said("lost", "its machine was released, and nobody had fetched its end", record)
