@@ -89,7 +89,7 @@ def test_every_command_with_json_has_a_schema_for_its_answer(flow: Program) -> N
         for name, command in tree.items():
             if "commands" in command:
                 found += leaves(command["commands"], f"{path}{name}.")
-            elif any("--json" in parameter.get("flags", []) for parameter in command["parameters"]):
+            elif any("--json" in parameter.get("flags", []) for parameter in command.get("parameters", ())):
                 found.append(path + name)
         return found
 
