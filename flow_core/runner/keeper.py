@@ -23,7 +23,7 @@ from .pending import is_given_up, is_pending
 from .record import Doc, read_final, read_json, write_json
 
 _TICK = 0.5
-_SOON = 0.05  # seconds between two looks for the next task of a kept machine: its client waits for it
+_SOON = 0.05  # seconds between two looks for a task: somebody waits for its first line
 _LONGEST_PAUSE = 60.0  # seconds between two tries to give the machine back
 _DELIVERY_WAIT, _LIFETIME = 900.0, 7 * 86400.0
 _CANCELLED_HOLD = 60.0  # seconds for whoever cancelled a task to take its logs
@@ -51,7 +51,7 @@ class Keeper:
             elif self._is_over() or self._is_idle():
                 self._switch_off({})
             else:
-                self._sleep(_TICK)
+                self._sleep(_SOON)
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True

@@ -145,7 +145,8 @@ class QueuedTask:
 class NodeAccess:
     """Where a node's task folder is: ``folder`` (this machine sees ``path``), ``ssh`` or ``none``.
 
-    ``host_keys`` are pinned public keys; ``trust`` is ``pinned`` or ``first-use``.
+    ``host_keys`` are pinned public keys; ``trust`` is ``pinned`` or ``first-use``. ``machine`` names the machine where one
+    serves several tasks: they share its connection and the key that its first use has pinned; empty, it is this task's.
     """
 
     rank: int
@@ -158,6 +159,7 @@ class NodeAccess:
     jump: str | None = None
     identity_file: str | None = None
     trust: str = "pinned"
+    machine: str = ""
 
 
 @attrs.frozen

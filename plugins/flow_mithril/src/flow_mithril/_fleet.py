@@ -61,6 +61,7 @@ class Fleet:
                 user=self._settings.user,
                 identity_file=str(self._key.private),
                 trust="first-use",
+                machine=order.fid,
             )
             for rank, machine in enumerate(order.machines[: order.quantity])
         ]
