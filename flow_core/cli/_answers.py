@@ -197,6 +197,16 @@ _VOLUME = _object(
         "note": _TEXT,
     }
 )
+_RESOURCE = _object(
+    {
+        "id": _TEXT,
+        "kind": _TEXT,
+        "name": _TEXT,
+        "created_at": _TIME,
+        "price_per_hour": _MAYBE_NUMBER,
+        "task_id": _MAYBE_TEXT,
+    }
+)
 _IDENTITY = _object({"user": _TEXT, "account": _MAYBE_TEXT, "expires_at": _TIME, "detail": {"type": "object"}})
 _PLUGIN = {
     "kind": _TEXT,
@@ -232,6 +242,8 @@ ANSWERS: Mapping[str, Schema] = {
     "volume.show": _VOLUME,
     "volume.snapshot": _VOLUME,
     "volume.delete": _object({"id": _TEXT, "name": _TEXT, "deleted": _YES_NO}),
+    "machines.list": _list(_object({"profile": _TEXT, "resources": _list(_RESOURCE), "error": _TEXT})),
+    "machines.release": _list(_object({"id": _TEXT, "released": _YES_NO})),
     "login": _object({"stores": {"type": "object"}, "identity": {"anyOf": [_IDENTITY, {"type": "null"}]}}),
     "logout": _object({"forgotten": _list(_TEXT)}),
     "whoami": _IDENTITY,

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Entry] = {
     "retry": Entry(TASKS, "Submit the config of an earlier task again."),
     "offers": Entry(ELSEWHERE, "List what a provider could give, and at what price."),
     "volume": Entry(ELSEWHERE, "Create, list, copy and delete volumes."),
+    "machines": Entry(ELSEWHERE, "List and give back kept machines and keys."),
     "gc": Entry(ELSEWHERE, "Remove results past their time, and bytes nobody names."),
     "login": Entry(SETTINGS, "Keep a profile's credentials."),
     "logout": Entry(SETTINGS, "Forget a profile's credentials."),

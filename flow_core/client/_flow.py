@@ -12,6 +12,7 @@ from flow_core.client import _frontends
 from flow_core.client._accounts import login, login_fields, logout
 from flow_core.client._companions import recall
 from flow_core.client._group import submit_group
+from flow_core.client._machines import Held, give_back, held
 from flow_core.client._plan import Plan, make_plan
 from flow_core.client._preview import Code, code_of, preview
 from flow_core.client._refresh import config_of, refresh
@@ -239,3 +240,11 @@ class Flow:
         """Delete a volume and what is in it; nothing else in Flow ever does."""
         volume = self.volume(name, provider)
         return self.provider(provider).delete_volume(volume.id)
+
+    def machines(self, provider: str | None = None) -> list[Held]:
+        """List what providers hold beside tasks, kept machines and minted keys, of every profile or of one."""
+        return held(self.session, provider)
+
+    def release_machine(self, name: str, provider: str | None = None) -> bool:
+        """Give back what has this id or name; False when it was gone. Raises NotFoundError, ConflictError while in use."""
+        return give_back(self.session, name, provider)

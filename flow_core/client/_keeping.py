@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from flow_core.client._logs import open_nodes
-from flow_core.errors import ConflictError, FlowError, NotFoundError
+from flow_core.errors import CapabilityError, ConflictError, FlowError, NotFoundError
 from flow_core.settings._model import OWN_STORE
 from flow_core.types import parse_ref
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flow_core.results import Manifest
     from flow_core.results._tickets import Leave
     from flow_core.settings import Profile
-    from flow_core.types import Bundle, TaskConfig
+    from flow_core.types import Bundle, Submission, TaskConfig
 
 KINDS = ("artifact", "result", "log")
 _EVERY = 10.0  # seconds
@@ -71,6 +71,21 @@ def arrange(session: Session, plan: Plan, task_id: str) -> Arrangement | None:
     shared = is_shared(session, plan.provider, store)
     given = leave(session.result_store(store), task_id, config, shared)
     return Arrangement(store, kinds, session.settings.result_store(store).store.wait, given)
+
+
+def with_start(session: Session, plan: Plan, kept: Arrangement, submission: Submission) -> Submission:
+    """Have the task's machine fetch all of it from the store, where the provider asks for that and the store can."""
+    if not plan.provider.facts.starts_from_store or kept.leave is None or plan.config.num_instances > 1:
+        return submission
+    from flow_core.results import prepare_start, publish_code
+    from flow_core.results._tickets import lifetime
+
+    store, seconds = session.result_store(kept.store), lifetime(plan.config)
+    try:
+        start = prepare_start(store, submission.task_id, seconds)
+    except CapabilityError:
+        return submission
+    return attrs.evolve(publish_code(store, submission, seconds), start=start)
 
 
 def is_shared(session: Session, provider: Provider, store: str) -> bool:

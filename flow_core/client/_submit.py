@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.client._companions import keep
-from flow_core.client._keeping import arrange
+from flow_core.client._keeping import arrange, with_start
 from flow_core.client._needs import dependencies, find_secrets
 from flow_core.client._refresh import adopt
 from flow_core.errors import FlowError, PluginError, ProviderError, StateError, TransientError
@@ -25,6 +25,7 @@ from flow_core.types import (
 )
 
 if TYPE_CHECKING:
+    from flow_core.client._keeping import Arrangement
     from flow_core.client._plan import Plan
     from flow_core.client._session import Session
     from flow_core.journal import TaskRow
@@ -52,6 +53,7 @@ def submit(session: Session, plan: Plan) -> TaskRow:
         session.journal.add_keeping(row.id, kept.store, kept.leave.expires_at if kept.leave else None)
     try:
         if kept is not None:
+            submission = _with_start(session, plan, kept, submission)
             session.journal.mark_calling(submission.request_id)
         return send(session, plan, submission)
     except BaseException as error:
@@ -63,6 +65,15 @@ def submit(session: Session, plan: Plan) -> TaskRow:
 
 def _why(error: BaseException) -> str:
     return error.message if isinstance(error, FlowError) else "the command that submitted it was interrupted"
+
+
+def _with_start(session: Session, plan: Plan, kept: Arrangement, submission: Submission) -> Submission:
+    try:
+        return with_start(session, plan, kept, submission)
+    except FlowError as error:
+        reason = f"never submitted: it cannot be brought to its store: {error.message}"
+        session.journal.mark_refused(submission.request_id, reason, "failed")
+        raise
 
 
 def _record_intent(session: Session, plan: Plan, submission: Submission, calling: bool) -> TaskRow:

@@ -54,8 +54,8 @@ class Connection:
             access.host_keys,
             access.trust,
         )
-        # A machine that is trusted on first use is one task's: another one at the same address is another machine.
-        place = access.path if access.trust == _known_hosts.FIRST_USE else ""
+        # A machine that is trusted on first use is one task's, or is named: at the same address may be another one later.
+        place = (access.machine or access.path) if access.trust == _known_hosts.FIRST_USE else ""
         self._name = "flow-" + sha256(repr((*facts, place)).encode()).hexdigest()[:16]
 
     def argv(self, remote: str, *flags: str) -> list[str]:

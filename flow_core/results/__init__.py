@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     )
     from flow_core.results._code import (
         discard_start as discard_start,
+        prepare_start as prepare_start,
         publish_code as publish_code,
         publish_start as publish_start,
     )
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "flow_core.results._blobs": "CHUNK_BYTES Chunk Content put_blob read_blob",
-    "flow_core.results._code": "discard_start publish_code publish_start",
+    "flow_core.results._code": "discard_start prepare_start publish_code publish_start",
     "flow_core.results._folder": "FolderStore",
     "flow_core.results._manifest": "Kept Manifest manifest_key read_manifest",
     "flow_core.results._sweep": "Sweep forget sweep used",
@@ -54,6 +55,7 @@ __all__ = [
     "discard_start",
     "forget",
     "manifest_key",
+    "prepare_start",
     "publish_code",
     "publish_start",
     "put_blob",

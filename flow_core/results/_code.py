@@ -17,7 +17,7 @@ import attrs
 from flow_core.errors import CapabilityError, ConfigError
 from flow_core.results._blobs import Chunk, Content, cut, put_blob
 from flow_core.results._tickets import SECRET, document, usable
-from flow_core.types import SecretBox
+from flow_core.types import SecretBox, Start
 
 if TYPE_CHECKING:
     from flow_core.faces import ResultStore
@@ -56,15 +56,8 @@ def publish_start(store: ResultStore, submission: Submission, expires_in: float,
     the task's secrets: call :func:`discard_start` when the task runs. Raises CapabilityError.
     """
     bundle = submission.bundle
-    if bundle.code is not None:
-        raise ConfigError(f"the code of {submission.task_id} is not in the store yet", "call publish_code first")
-    content = {
-        "bundle": dict(bundle.document),
-        "secrets": dict(bundle.secrets.values),
-        "files": {path: b64encode(data).decode() for path, data in bundle.files.items()},
-    }
-    key = f"tasks/{submission.task_id}/start-{secrets.token_hex(16)}"
-    _put(store, key, json.dumps(content).encode())
+    key = f"{_start_key(submission.task_id)}/task"
+    _put(store, key, _start(bundle))
     ticket = store.ticket(key, "GET", None, expires_in)
     if not usable(ticket, shared):
         store.delete(key)
@@ -72,8 +65,46 @@ def publish_start(store: ResultStore, submission: Submission, expires_in: float,
     return ticket
 
 
+def prepare_start(store: ResultStore, task_id: str, expires_in: float) -> Start:
+    """Bring the runner to the store and return leave to fetch it and a task that is brought there later.
+
+    Raises CapabilityError where the store gives no URL that a machine elsewhere can use without headers.
+    """
+    from flow_core.runner import archive
+
+    folder, runner = _start_key(task_id), archive()
+    places = [store.ticket(f"{folder}/{name}", "GET", None, expires_in) for name in ("task", "runner.pyz")]
+    if not all("://" in place.url and not place.headers for place in places):
+        raise CapabilityError(f"{store.name} gives no leave that a machine elsewhere can use", "choose another store")
+    used = store.ticket(f"{folder}/", "PUT", None, expires_in)
+    _put(store, f"{folder}/runner.pyz", runner)
+
+    def publish(bundle: Bundle) -> None:
+        _put(store, f"{folder}/task", _start(bundle, used=document(used)))
+
+    return Start(places[0].url, places[1].url, sha256(runner).hexdigest(), publish)
+
+
+def _start_key(task_id: str) -> str:
+    return f"tasks/{task_id}/start-{secrets.token_hex(16)}"
+
+
+def _start(bundle: Bundle, **more: object) -> bytes:
+    """Return all that a machine needs as ``runner.pyz fetch`` reads it."""
+    if bundle.code is not None:
+        raise ConfigError(
+            f"the code of {bundle.document['task_id']} is not in the store yet", "call publish_code first"
+        )
+    content = {
+        "bundle": dict(bundle.document),
+        "secrets": dict(bundle.secrets.values),
+        "files": {path: b64encode(data).decode() for path, data in bundle.files.items()},
+    }
+    return json.dumps({**content, **more}).encode()
+
+
 def discard_start(store: ResultStore, task_id: str) -> None:
-    """Remove what :func:`publish_start` brought there."""
+    """Remove what :func:`publish_start` and :func:`prepare_start` brought there."""
     for info in list(store.list(f"tasks/{task_id}/start-")):
         store.delete(info.key)
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Callable, Dict, List, TypeVar
 
@@ -39,6 +40,8 @@ def _stage(folder: str, data: bytes) -> None:
     if os.path.isdir(folder):
         return
     doc = json.loads(data)
+    if "bundle" not in doc:
+        raise TicketError("it was fetched before", stale=True)
     new = os.path.join(os.path.dirname(folder), ".%s.new" % os.path.basename(folder))
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(new, 0o700)
@@ -50,6 +53,9 @@ def _stage(folder: str, data: bytes) -> None:
         write_file(new + "/secrets", json.dumps(doc["secrets"]).encode())
     write_file(new + "/bundle.json", json.dumps(doc["bundle"]).encode())
     os.rename(new, folder)
+    if doc.get("used"):  # what the URL leads to holds secrets: it serves once
+        with suppress(TicketError):
+            tickets.put(doc["used"], "task", b"{}")
 
 
 def code(folder: str, bundle: Bundle) -> None:

@@ -5,6 +5,9 @@ goes whatever it does. Tasks come as folders below ``ROOT/tasks``, by rename. A 
 its end: ``{"end": deed, "pause": deed, "hold_seconds", "keep_seconds"}``, as ``release.py`` has it. A task whose end
 was put into a store, or fetched (a file ``fetched`` in its folder), is followed by ``end`` after ``keep_seconds``; one
 that nobody has is held ``hold_seconds``, then paused. Only the node of rank 0 acts for all.
+
+A client takes a kept machine for its next task by making the file ``next`` in the ended one's folder, which holds the
+new task's name. It can be made only once, and the keeper makes it itself before it gives the machine back.
 """
 
 import os
@@ -20,6 +23,7 @@ from .pending import is_given_up, is_pending
 from .record import Doc, read_final, read_json, write_json
 
 _TICK = 0.5
+_SOON = 0.05  # seconds between two looks for a task: somebody waits for its first line
 _LONGEST_PAUSE = 60.0  # seconds between two tries to give the machine back
 _DELIVERY_WAIT, _LIFETIME = 900.0, 7 * 86400.0
 _CANCELLED_HOLD = 60.0  # seconds for whoever cancelled a task to take its logs
@@ -47,7 +51,7 @@ class Keeper:
             elif self._is_over() or self._is_idle():
                 self._switch_off({})
             else:
-                self._sleep(_TICK)
+                self._sleep(_SOON)
 
     def _stop(self, number: int, frame: object) -> None:
         self._stopping = True
@@ -65,7 +69,7 @@ class Keeper:
         return self._left() <= 0
 
     def _is_idle(self) -> bool:
-        wait = float(self._settings().get("delivery_wait") or _DELIVERY_WAIT)
+        wait = self._delivery_wait()
         if self._folders() or time.monotonic() < self._began + wait:
             return False
         write_json(self._root + "/end.json", {"reason": NO_CLIENT % wait, "at": time.time()})
@@ -122,7 +126,7 @@ class Keeper:
                 return
             if answer == release.DONE and deed == plan.get("end"):
                 release.forget(self._root, deed)
-            self._sleep(_TICK if answer is None else pause)
+            self._sleep((_SOON if plan.get("keep_seconds") else _TICK) if answer is None else pause)
             pause = pause if answer is None else min(2 * pause, _LONGEST_PAUSE)
 
     def _due(self, folder: str, plan: Doc, over_at: float) -> Optional[Doc]:
@@ -134,13 +138,32 @@ class Keeper:
         stored = (read_json(folder + "/upload.json") or {}).get("state") == "kept"
         kept = stored or os.path.exists(folder + "/fetched")
         if kept:
-            return (plan.get("end") or off) if since >= float(plan.get("keep_seconds") or 0.0) else None
+            over = since >= float(plan.get("keep_seconds") or 0.0) and self._closes(folder)
+            return (plan.get("end") or off) if over else None
         if (read_final(folder) or {}).get("state") == "cancelled":
             return (plan.get("end") or off) if since >= _CANCELLED_HOLD else None
         held = max(float(plan.get("hold_seconds") or 0.0), float(plan.get("keep_seconds") or 0.0))
         # Resumed after a pause, it is held again: somebody has come for what is on its disk.
         waited = min(since, time.monotonic() - self._began)
         return (plan.get("pause") or plan.get("end") or off) if waited >= held else None
+
+    def _closes(self, folder: str) -> bool:
+        """Whether no client has taken the machine for a next task, nor can from now on; one that did is waited for."""
+        path = folder + "/next"
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write("-\n")
+        except FileExistsError:
+            with open(path) as file:
+                taken = file.read() != "-\n"
+            waited = min(time.time() - os.stat(path).st_mtime, time.monotonic() - self._began)
+            return not taken or waited >= self._delivery_wait()
+        except OSError:  # a client cannot make it either
+            return True
+        return True
+
+    def _delivery_wait(self) -> float:
+        return float(self._settings().get("delivery_wait") or _DELIVERY_WAIT)
 
     def _release(self, folder: str) -> Doc:
         return (read_json(folder + "/bundle.json") or {}).get("release") or {}

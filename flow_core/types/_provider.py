@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import attrs
@@ -22,7 +22,8 @@ class ProviderFacts:
     submit of unknown outcome a task may still turn up. ``prompt``: its hooks never wait for a network, so core calls
     them in the caller's own thread. ``attended``: a task may need its client until its machine has its files
     (``TaskReport.needs_client``). ``returns_machines``: a machine that is taken away comes again, and its task goes on:
-    a reader waits for it. ``min_poll_seconds``: shortest time between two status calls.
+    a reader waits for it. ``starts_from_store``: the machine of a task of one node can fetch the whole task from a result
+    store (``Submission.start``). ``min_poll_seconds``: shortest time between two status calls.
     """
 
     shares_client_files: bool = False
@@ -42,6 +43,7 @@ class ProviderFacts:
     prompt: bool = False
     attended: bool = False
     returns_machines: bool = False
+    starts_from_store: bool = False
 
 
 @attrs.frozen
@@ -69,11 +71,27 @@ class Bundle:
 
 
 @attrs.frozen
+class Start:
+    """Leave for a machine to fetch its whole task from a result store, with no client there.
+
+    Both URLs are secrets. ``runner_url`` leads to the runner, whose sum is ``runner_sha256``; ``url`` to the task, for
+    ``runner.pyz fetch FOLDER``, once ``publish`` has brought the bundle there as the machine is to have it. What was
+    fetched is emptied by the machine: each start serves once. ``publish`` raises what the store raises.
+    """
+
+    url: str = attrs.field(repr=False)
+    runner_url: str = attrs.field(repr=False)
+    runner_sha256: str
+    publish: Callable[[Bundle], None] = attrs.field(repr=False, eq=False)
+
+
+@attrs.frozen
 class Submission:
     """One request to run a task. ``request_id`` is what makes it idempotent; ``deadline`` is UTC seconds.
 
     ``resubmission`` counts the submissions of this task before this one. ``options`` is the config's section of this
-    provider as the class ``Options`` of the provider; None when it has no such class.
+    provider as the class ``Options`` of the provider; None when it has no such class. ``start`` is for a provider whose
+    facts ask for it, when the task's store gives leave to its machine: the code is in the store then.
     """
 
     request_id: str
@@ -85,6 +103,7 @@ class Submission:
     resubmission: int = 0
     deadline: float = 0.0
     options: object = None
+    start: Start | None = None
 
 
 @attrs.frozen
@@ -126,7 +145,8 @@ class QueuedTask:
 class NodeAccess:
     """Where a node's task folder is: ``folder`` (this machine sees ``path``), ``ssh`` or ``none``.
 
-    ``host_keys`` are pinned public keys; ``trust`` is ``pinned`` or ``first-use``.
+    ``host_keys`` are pinned public keys; ``trust`` is ``pinned`` or ``first-use``. ``machine`` names the machine where one
+    serves several tasks: they share its connection and the key that its first use has pinned; empty, it is this task's.
     """
 
     rank: int
@@ -139,6 +159,7 @@ class NodeAccess:
     jump: str | None = None
     identity_file: str | None = None
     trust: str = "pinned"
+    machine: str = ""
 
 
 @attrs.frozen

@@ -28,6 +28,8 @@ class World:
     volumes: Sequence[Volume]
     quotas: Sequence[Mapping[str, Any]]
     file_regions: frozenset[str]
+    kept: frozenset[str] = frozenset()
+    """Orders whose machines this task may take."""
 
 
 def places(config: TaskConfig, settings: MithrilSettings, catalog: Catalog, volumes: Sequence[Volume]) -> list[Place]:
@@ -58,9 +60,7 @@ def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSetti
     yield from _kind(config, settings, world)
     yield from _reservation(config, options)
     yield from _mounts(config)
-    if config.keep:
-        text = "a machine is not kept for a next task here"
-        yield Problem("keep", "CAPABILITY", text, "leave it out: the machine goes when its end was fetched")
+    yield from _keep(config, options, settings, world)
     yield from _volumes(config, world)
     if settings.self_release == "ask":
         yield Problem(
@@ -71,6 +71,20 @@ def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSetti
             "let it end by itself with a key of its own (self_release: key), or settle it (self_release: client)",
             severity="warning",
         )
+
+
+def _keep(config: TaskConfig, options: MithrilOptions, settings: MithrilSettings, world: World) -> Iterator[Problem]:
+    if not config.keep:
+        return
+    if options.reservation_end:
+        yield Problem("keep", "RESERVED", "a reservation is for one task", "leave out keep")
+    if settings.self_release != "key":
+        text = "a machine that is kept can end by itself only with a key of its own"
+        yield Problem("keep", "NO_KEY", text, "set self_release: key, or leave out keep")
+    for place in places(config, settings, world.catalog, world.volumes)[:1]:
+        price = (limit(config, settings, place) if place.spot else place.price or 0) * config.num_instances
+        text = f"after its end the machines are kept for {config.keep:.0f} s, at up to {price} USD per hour"
+        yield Problem("keep", "PRICE", text, "flow machines release gives them back before", severity="warning")
 
 
 def _kind(config: TaskConfig, settings: MithrilSettings, world: World) -> Iterator[Problem]:
@@ -94,7 +108,8 @@ def _kind(config: TaskConfig, settings: MithrilSettings, world: World) -> Iterat
         yield Problem("volumes", "OTHER_REGION", f"there is no {asked} where the volumes are ({where})")
         return
     yield from _market(config, settings, fits[0])
-    yield from _quota(config, world, fits[0])
+    if not world.kept:
+        yield from _quota(config, world, fits[0])
 
 
 def _market(config: TaskConfig, settings: MithrilSettings, place: Place) -> Iterator[Problem]:
@@ -191,7 +206,7 @@ def _volumes(config: TaskConfig, world: World) -> Iterator[Problem]:
             yield Problem(path, "NO_VOLUME", f"there is no volume {name}", "create it: flow volume create")
         elif found is not None and found.kind == "block" and config.num_instances > 1:
             yield Problem(path, "ONE_MACHINE", f"{name} is a block volume: one machine only", "use kind: file")
-        elif found is not None and found.kind == "block" and found.attached_to:
+        elif found is not None and found.kind == "block" and set(found.attached_to) - world.kept:
             yield Problem(path, "IN_USE", f"{name} is attached to {found.attached_to[0]}", "wait until that has ended")
         elif found is not None and kind and kind != found.kind:
             yield Problem(path, "OTHER_KIND", f"{name} is a {found.kind} volume, not {kind}")

@@ -30,7 +30,7 @@ def sweep(profile: str | None, yes: bool) -> None:
     provider = flow.provider(profile)
     flow.refresh()
     tasks = flow.tasks(limit=None, states=LIVE_STATES, profile=provider.profile)
-    used = {parse_ref(task.row.ref)[2].id for task in tasks if task.row.ref}
+    used = {parse_ref(task.row.ref)[2].id.partition("+")[0] for task in tasks if task.row.ref}
     left = [found for found in provider.resources() if found.id not in used]
     for found in left:
         price = f"  up to {found.price_per_hour} USD per hour" if found.price_per_hour is not None else ""
@@ -60,5 +60,5 @@ def resume(task: str) -> None:
     if row.ref is None or row.provider != "mithril":
         raise NotFoundError(f"{row.id} is not at Mithril", "name another task")
     settings = build(MithrilSettings, flow.session.choose(row.profile))
-    Orders(Api(settings.api_url, settings.api_key)).pause(parse_ref(row.ref)[2].id, False)
+    Orders(Api(settings.api_url, settings.api_key)).pause(parse_ref(row.ref)[2].id.partition("+")[0], False)
     click.echo(f"flow: the machines of {row.id} start again; fetch its end with: flow wait {row.id}", file=sys.stderr)

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flow_core import NodeAccess, TaskReport, nodes
+from flow_core import NodeAccess, Submission, TaskReport, nodes
 from flow_core.errors import (
     CapabilityError,
     FlowError,
@@ -22,16 +22,17 @@ from flow_core.errors import (
     TransientError,
     UnavailableError,
 )
+from flow_core.types import Start
 from flow_mithril._api import Api
 from flow_mithril._keys import SshKey
 from flow_mithril._orders import CPU, Order, Orders
 from flow_mithril._records import Record, Records
-from flow_mithril._script import NOTICE, ROOT
+from flow_mithril._script import ADDRESS, KEY_FILE, NOTICE, ROOT
 from flow_mithril._settings import MithrilSettings
 
 T = TypeVar("T")
 R = TypeVar("R")
-KEY_FILE = "release.key"
+_KEEPS = frozenset({"succeeded", "failed", "timed_out"})
 _AT_ONCE = 16
 _PORTS = 20_000, 10_000  # first, count: where the nodes of a task talk to each other
 _LOOK, _LOOKS = 0.3, 30  # seconds between two looks whether a machine is set up, and how many
@@ -60,6 +61,7 @@ class Fleet:
                 user=self._settings.user,
                 identity_file=str(self._key.private),
                 trust="first-use",
+                machine=order.fid,
             )
             for rank, machine in enumerate(order.machines[: order.quantity])
         ]
@@ -102,9 +104,14 @@ class Fleet:
         staged = self._records.outbox / record.request
         document = json.loads((staged / "bundle.json").read_bytes())
         accesses = self.access(record.request, order)
-        self._reach(accesses[0], order, script)
+        if not record.on:  # a machine that was kept is set up
+            self._reach(accesses[0], order, script)
+        if record.start and nodes.run(accesses[0], f"test -d {accesses[0].path}")[0] == 0:  # it fetched its task
+            self._delivered(record)
+            return
         files = self._files(record)
-        common = {**self._common(record, order), "limits": _without_claims(document["limits"])}
+        private = [machine.private or machine.host or "" for machine in order.machines[: order.quantity]]
+        common = self._common(record, document, private)
         with ThreadPoolExecutor(8) as pool:
             jobs = [
                 pool.submit(nodes.deliver, access, staged, {**document, **common, "rank": {"here": access.rank}}, files)
@@ -112,8 +119,20 @@ class Fleet:
             ]
         for job in jobs:
             job.result()
+        self._delivered(record)
+
+    def _delivered(self, record: Record) -> None:
         self._records.change(record.request, delivered=True)
         self._records.drop_staged(record.request)
+
+    def publish(self, record: Record, submission: Submission, start: Start) -> None:
+        """Bring a task of one machine to its store, for the machine to fetch. Raises what the store or the API raises."""
+        import attrs
+
+        bundle, files = submission.bundle, self._files(record)
+        document = {**bundle.document, **self._common(record, bundle.document, [ADDRESS]), "rank": {"here": 0}}
+        start.publish(attrs.evolve(bundle, document=document, files={**bundle.files, **files}))
+        self._records.change(record.request, start=True)
 
     def _reach(self, access: NodeAccess, order: Order, script: Callable[[], str]) -> None:
         """See that the machine is set up: before a key is minted, and where no startup script could do it."""
@@ -127,36 +146,36 @@ class Fleet:
         elif code:
             raise nodes.NotReadyError("the startup script runs", "wait")
 
-    def _common(self, record: Record, order: Order) -> dict[str, object]:
+    def _common(self, record: Record, document: Mapping[str, Any], private: Sequence[str]) -> dict[str, object]:
         """What all nodes of a task are told beside what the user asked for."""
-        private = [machine.private or machine.host or "" for machine in order.machines[: order.quantity]]
         found: dict[str, object] = {
-            "master": {"address": private[0] if order.quantity > 1 else "127.0.0.1"},
+            "limits": _without_claims(document["limits"]),
+            "master": {"address": private[0] if len(private) > 1 else "127.0.0.1"},
             "node_ips": private,
             "preempt": {"kind": "file", "path": NOTICE},
-            "release": self._release(record, order),
+            "release": self._release(record),
         }
-        if order.quantity > 1:
+        if len(private) > 1:
             first, count = _PORTS
             port = first + int(sha256(record.request.encode()).hexdigest(), 16) % count
             found["peers"] = {"address": private[0], "port": port, "token": record.token}
         return found
 
-    def _release(self, record: Record, order: Order) -> dict[str, object]:
+    def _release(self, record: Record) -> dict[str, object]:
         plan: dict[str, object] = {"hold_seconds": self._settings.hold, "keep_seconds": record.keep}
         if self._settings.self_release == "off":
             return {**plan, "end": {"kind": "none"}}
         if self._settings.self_release != "key":
             return {**plan, "end": {"kind": "poweroff"}}
         url = f"{self._settings.api_url}/v2"
-        path = f"{url}/cpu/instances/{order.fid}" if order.kind == CPU else f"{url}/spot/bids/{order.fid}"
+        path = f"{url}/cpu/instances/{record.fid}" if record.kind == CPU else f"{url}/spot/bids/{record.fid}"
         end = {"kind": "http", "method": "DELETE", "url": path, "credential": KEY_FILE}
-        pause = None if order.kind == CPU else {**end, "method": "PATCH", "body": {"paused": True}}
+        pause = None if record.kind == CPU else {**end, "method": "PATCH", "body": {"paused": True}}
         return {**plan, "end": end, "pause": pause}
 
     def _files(self, record: Record) -> Mapping[str, bytes]:
         """Return what the machine needs beside the task: a key of its own, where it is to end by itself."""
-        if self._settings.self_release != "key":
+        if self._settings.self_release != "key" or (record.on and record.key):  # a kept machine has its key
             return {}
         self.revoke(self._records.get(record.request))
         self._records.change(record.request, minting=True)
@@ -204,7 +223,7 @@ class Fleet:
                     raise TransientError("the machine no longer has the task's folder")
                 if held:
                     return _held(report, held)
-                return self._let_go(record, order, report)
+                return self.let_go(record, order, report)
         except BlockingIOError:
             raise TransientError("another flow command fetches its logs") from None
 
@@ -220,10 +239,12 @@ class Fleet:
             return error.message
         return ""
 
-    def _let_go(self, record: Record, order: Order, report: TaskReport) -> TaskReport:
-        if record.keep > 0 and not record.cancelled and report.state == "succeeded":
+    def let_go(self, record: Record, order: Order, report: TaskReport) -> TaskReport:
+        """End the machines of a task whose end is here, or leave them to a next task for as long as they are kept."""
+        if record.keep > 0 and not record.cancelled and report.state in _KEEPS:
             for access in self.access(record.request, order):
                 nodes.run(access, f"touch {ROOT}/tasks/{record.request}/fetched")
+            self._records.keep(record.request)
             return _held(report, "")
         self.end(record, order)
         return report

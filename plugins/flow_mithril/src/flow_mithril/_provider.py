@@ -6,6 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,7 @@ from flow_core import (
 )
 from flow_core.errors import ConfigError, ConflictError, FlowError, TransientError
 from flow_core.hookspecs import AuthHooks, NodeHooks, ProvisionHooks, ResourceHooks, VolumeHooks
+from flow_core.types import Start
 from flow_mithril import _check, _script
 from flow_mithril._api import Api
 from flow_mithril._catalog import Catalog, Place
@@ -44,6 +46,7 @@ from flow_mithril._records import Record, Records
 from flow_mithril._settings import MithrilOptions, MithrilSettings
 from flow_mithril._status import Reports
 from flow_mithril._volumes import Volumes
+from flow_mithril._warm import KeptMachines, Wish
 
 _FACTS = ProviderFacts(
     spot=True,
@@ -55,6 +58,7 @@ _FACTS = ProviderFacts(
     restarts_by_itself=True,
     attended=True,
     returns_machines=True,
+    starts_from_store=True,
     max_nodes=256,
     min_poll_seconds=1.0,
 )
@@ -62,6 +66,7 @@ _ORDER_SECONDS = 3.0  # an order that was read so long ago is read again
 _LONGEST_LOOK = 22.0  # seconds; one machine that does not answer keeps nobody from the others
 _OTHERS = 50  # tasks that any status call also sees delivered
 _MONTH = 30 * 86400.0
+_SPARE = 300.0  # seconds that a kept machine must have beyond a task's time limit
 
 
 class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, ResourceHooks):
@@ -79,6 +84,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         self._orders = Orders(self._api)
         self._volumes = Volumes(self._api)
         self._fleet = Fleet(settings, self._api, self._records, self._ssh_key)
+        self._warm = KeptMachines(self._fleet, self._records, self._orders)
         self._reports = Reports(self._fleet, self._records, settings.delivery_wait, self._late_script)
         self._seen: dict[str, tuple[float, Order]] = {}
 
@@ -137,7 +143,8 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         )
         _, volumes, quotas, regions = (list(answer) for answer in answers)  # type: ignore[call-overload]
         files = frozenset(row["name"] for row in regions if row["fileshare_storage_enabled"])
-        return _check.World(self._catalog, volumes, quotas, files)
+        kept = self._warm.fitting(self._wish(config, volumes)) if self._records.warm() else []
+        return _check.World(self._catalog, volumes, quotas, files, frozenset(record.fid for record in kept))
 
     def _script_problems(self, config: TaskConfig) -> list[Problem]:
         length = len(self._startup(self._mounted(config, []), 0.0))
@@ -146,9 +153,9 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         said = f"the startup script would have {length} characters, {_script.LIMIT} are allowed"
         return [Problem("volumes", "SCRIPT_TOO_LARGE", said, "use fewer volumes")]
 
-    def _startup(self, volumes: Sequence[_script.Volume], lifetime: float) -> str:
+    def _startup(self, volumes: Sequence[_script.Volume], lifetime: float, fetched: str = "") -> str:
         keep = {"delivery_wait": self._settings.delivery_wait, "ends_at": "ENDS_AT"}
-        return _script.script(self._settings.user, keep, volumes, lifetime or self._settings.max_lifetime)
+        return _script.script(self._settings.user, keep, volumes, lifetime or self._settings.max_lifetime, fetched)
 
     def _late_script(self, record: Record, order: Order) -> str:  # noqa: ARG002 - the order says nothing more
         volumes = [_script.Volume(**entry) for entry in self._records.get(record.request).volumes]
@@ -195,11 +202,13 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             record = self._records.get(request)
             if not record.fid:
                 record = self._place(submission, tried=bool(record.task))
-            return TaskRef(record.fid)
+            return TaskRef(record.ref)
 
     def _place(self, submission: Submission, tried: bool) -> Record:
         """Stage the task here, then order its machines; an order that may have been placed is looked for first."""
         request, config = submission.request_id, submission.config
+        if tried and (record := self._records.get(request)).on and (taken := self._warm.found(record)):
+            return taken
         if tried and (found := self._find(request, submission.deadline - 3600.0)):
             return self._records.change(request, fid=found[0].fid)
         keys, volumes = self._needed(config)
@@ -216,7 +225,10 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             nodes=config.num_instances,
             keep=config.keep,
             volumes=[attrs.asdict(volume) for volume in mounted],
+            fits=self._fits(config, kind, str(body["instance_type"]), str(body["region"])),
         )
+        if taken := self._warm.take(request, self._wish(config, volumes)):
+            return taken
         try:
             fid = self._orders.place(kind, body, request)
         except ConflictError:
@@ -229,7 +241,34 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         except FlowError:
             self._forget(request)
             raise
-        return self._records.change(request, fid=fid)
+        record = self._records.change(request, fid=fid)
+        if (start := self._start(submission, kind, mounted)) is not None:
+            with suppress(FlowError):  # then a client delivers it
+                self._fleet.publish(record, self._completed(submission, mounted), start)
+        return record
+
+    def _start(self, submission: Submission, kind: str, mounted: Sequence[_script.Volume]) -> Start | None:
+        """Return the leave that the machine's startup script has room for."""
+        start = submission.start
+        if start is None or kind == CPU or submission.config.num_instances > 1:
+            return None
+        fits = len(self._startup(mounted, 0.0, _script.fetch(start, submission.request_id))) <= _script.LIMIT
+        return start if fits else None
+
+    def _fits(self, config: TaskConfig, kind: str, type_fid: str, region: str) -> str:
+        """What must be the same where one task takes the machines of another."""
+        image_version = self._options(config).image_version
+        same = [self._project, kind, type_fid, region, config.num_instances, config.image, image_version]
+        return json.dumps([*same, self._settings.user])
+
+    def _wish(self, config: TaskConfig, volumes: Sequence[Volume]) -> Wish:
+        """Return what this task would take of a kept machine; a reservation is for one task alone."""
+        reserved = self._options(config).reservation_end
+        places = [] if reserved else _check.places(config, self._settings, self._catalog, volumes)
+        fits = {self._fits(config, BID if p.spot else CPU, p.kind.fid, p.region) for p in places}
+        mounted = [attrs.asdict(volume) for volume in self._mounted(config, volumes)]
+        most = config.max_price_per_hour or self._settings.max_price_per_hour
+        return Wish(fits, mounted, most, (config.time_limit or 0.0) + _SPARE)
 
     def _needed(self, config: TaskConfig) -> tuple[list[str], list[Volume]]:
         wants = bool(config.volumes or config.mounts)
@@ -263,10 +302,11 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         fids = [volume.fid for volume in mounted]
         if not place.spot:
             return CPU, {**common, "volumes": fids, "ssh_keys": list(keys)}, mounted
+        start = self._start(submission, BID, mounted)
         launch: dict[str, object] = {
             "volumes": fids,
             "ssh_keys": list(keys),
-            "startup_script": self._startup(mounted, 0.0),
+            "startup_script": self._startup(mounted, 0.0, _script.fetch(start, submission.request_id) if start else ""),
         }
         if options.image_version:
             launch["image_version"] = options.image_version
@@ -287,16 +327,18 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
 
     @hookimpl
     def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:
-        found = {
-            request: [TaskRef(order.fid) for order in self._find(request, since)]
-            for request in request_ids
-            if NAME.fullmatch(request)
-        }
+        found = {request: self._refs(request, since) for request in request_ids if NAME.fullmatch(request)}
         for request, refs in found.items():
             if refs and not self._records.get(request).fid:
-                self._records.change(request, fid=refs[0].id)
+                self._records.change(request, fid=refs[0].id, on="")
         self._records.sweep()
         return {request: refs for request, refs in found.items() if refs}
+
+    def _refs(self, request: str, since: float) -> list[TaskRef]:
+        record = self._records.get(request)
+        if record.on and (taken := self._warm.found(record)):
+            return [TaskRef(taken.ref)]
+        return [TaskRef(order.fid) for order in self._find(request, since)]
 
     def _find(self, request: str, since: float) -> list[Order]:
         record = self._records.get(request)
@@ -305,8 +347,13 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
 
     @hookimpl
     def flow_provision_list(self, since: float) -> Sequence[TaskListing]:
-        found = []
+        found, guests = [], [record for record in self._records.all() if record.on and record.at >= since]
         for order in self._orders.ours(self._project, since):
+            found += [
+                TaskListing(TaskRef(guest.ref), guest.request, guest.task, guest.name, guest.at, guest.config)
+                for guest in guests
+                if guest.fid == order.fid
+            ]
             record = self._records.get(order.name)
             listed = TaskListing(TaskRef(order.fid), order.name, record.task or order.name, record.name, record.at)
             if not record.task:  # another machine's: it is known by its order alone
@@ -317,64 +364,79 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
     @hookimpl
     def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
         records = {ref: self._records.of(ref.id) for ref in refs}
-        others = [one for one in self._records.waiting() if one.fid and one.fid not in {ref.id for ref in refs}][
-            :_OTHERS
-        ]
+        asked = {ref.id for ref in refs}
+        others = [one for one in self._records.waiting() if one.fid and one.ref not in asked][:_OTHERS]
         mine = [record for record in (*records.values(), *others) if record]
         since = min((record.at for record in mine), default=time.time()) - 300
         since = since if all(records.values()) else min(since, time.time() - _MONTH)
-        orders = self._orders.read(self._project, [*(ref.id for ref in refs), *(one.fid for one in others)], since)
+        orders = self._orders.read(self._project, [*map(_fid, refs), *(one.fid for one in others)], since)
         for fid, order in orders.items():
             self._seen[fid] = (time.monotonic(), order)
         for record in others:
             if record.fid in orders:
                 self._reports.begin(record, orders[record.fid])
-        known = [(ref, records[ref] or self._adopted(orders[ref.id])) for ref in refs if ref.id in orders]
-        reports = in_time({ref: self._reporting(record, orders[ref.id]) for ref, record in known}, _LONGEST_LOOK)
+        known = [(ref, records[ref] or self._adopted(ref, orders[_fid(ref)])) for ref in refs if _fid(ref) in orders]
+        reports = in_time({ref: self._reporting(record, orders[_fid(ref)]) for ref, record in known}, _LONGEST_LOOK)
         return {ref: reports.get(ref) or self._reports.silent(record) for ref, record in known}
 
     def _reporting(self, record: Record, order: Order) -> Callable[[], TaskReport]:
         return lambda: self._reports.of(record, order)
 
-    def _adopted(self, order: Order) -> Record:
+    def _adopted(self, ref: TaskRef, order: Order) -> Record:
         """An order that another client of the account placed: its machine may have been given its task there."""
+        guest = ref.id.partition("+")[2]
         return Record(
-            order.name, fid=order.fid, kind=order.kind, nodes=order.quantity, at=order.created_at, delivered=True
+            guest or order.name,
+            on=order.name if guest else "",
+            fid=order.fid,
+            kind=order.kind,
+            nodes=order.quantity,
+            at=order.created_at,
+            delivered=True,
         )
 
     @hookimpl
     def flow_provision_cancel(self, ref: TaskRef, grace_seconds: float) -> bool:
         order = self._read(ref)
-        record = self._records.of(ref.id) or self._adopted(order)
-        if order.has_ended:
+        record = self._records.of(ref.id) or self._adopted(ref, order)
+        if order.has_ended or (self._records.kept(record.request) / "final.json").is_file():
             return False
-        if not order.is_up or not record.delivered or order.status == "Paused":
-            self._records.change(order.name, cancelled=True)
+        if not order.is_up or not (record.delivered or record.start) or order.status == "Paused":
+            self._records.change(record.request, cancelled=True)
             return self._fleet.end(record, order)
         try:
             going = self._fleet.cancel(record.request, order, grace_seconds)
         except (TransientError, NotFoundError):
             going = self._fleet.end(record, order)  # it cannot be asked: its machine goes
         if going:
-            self._records.change(order.name, cancelled=True, fid=order.fid)
+            self._records.change(record.request, cancelled=True, fid=order.fid, on=record.on)
         return going
 
     def _read(self, ref: TaskRef, fresh: bool = True) -> Order:
-        at, order = self._seen.get(ref.id, (0.0, None))
+        fid = _fid(ref)
+        at, order = self._seen.get(fid, (0.0, None))
         if order is not None and not fresh and time.monotonic() - at < _ORDER_SECONDS:
             return order
-        kind_of(ref.id)
-        since = (self._records.of(ref.id) or Record("", at=time.time() - _MONTH)).at - 300
-        found = self._orders.read(self._project, [ref.id], since)
-        if ref.id not in found:
-            raise NotFoundError(f"there is no order {ref.id}", "see what there is with `flow status`")
-        self._seen[ref.id] = (time.monotonic(), found[ref.id])
-        return found[ref.id]
+        kind_of(fid)
+        since = (self._records.of(fid) or Record("", at=time.time() - _MONTH)).at - 300
+        found = self._orders.read(self._project, [fid], since)
+        if fid not in found:
+            raise NotFoundError(f"there is no order {fid}", "see what there is with `flow status`")
+        self._seen[fid] = (time.monotonic(), found[fid])
+        return found[fid]
 
     @hookimpl
     def flow_provision_release(self, ref: TaskRef) -> bool:
         order = self._read(ref)
-        return self._fleet.end(self._records.of(ref.id) or self._adopted(order), order)
+        record = self._records.of(ref.id) or self._adopted(ref, order)
+        return self._records.holds(record) and self._end(record, order)
+
+    def _end(self, record: Record, order: Order) -> bool:
+        """End machines, whatever they do; those that are kept only when no task is just taking them."""
+        if self._records.is_warm(record.request) and not self._warm.close(record, order):
+            raise ConflictError(f"a task has just taken the machine {order.fid}", "cancel that task")
+        self._records.cool(record.request)
+        return self._fleet.end(record, order)
 
     @hookimpl
     def flow_node_access(self, ref: TaskRef) -> Sequence[NodeAccess]:
@@ -383,11 +445,11 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             kept = str(self._records.kept(record.request))
             return [NodeAccess(rank=rank, kind="folder", path=kept) for rank in range(record.nodes)]
         order = self._read(ref, fresh=False)
-        if order.has_ended and record is not None and not record.delivered:
+        if order.has_ended and record is not None and not (record.delivered or record.start):
             return self._nothing(record)
         if order.has_ended:
             raise UnavailableError("its machine is gone, and nothing of it was kept", "keep it with a result store")
-        record = record or self._adopted(order)
+        record = record or self._adopted(ref, order)
         return self._fleet.access(record.request, order) if order.is_up and record.delivered else []
 
     def _nothing(self, record: Record) -> list[NodeAccess]:
@@ -400,11 +462,11 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
     def flow_resource_list(self) -> Sequence[Resource]:
         since = time.time() - _MONTH
         live = [order for order in self._orders.ours(self._project, since) if not order.has_ended]
+        holders = [(order, self._records.holder(order.fid) or self._records.get(order.name)) for order in live]
         held = [
             Resource(order.fid, "machine", order.name, order.created_at, self._price(order), record.task or None)
-            for order in live
-            for record in [self._records.get(order.name)]
-            if (self._records.kept(order.name) / "final.json").is_file() or not record.task
+            for order, record in holders
+            if (self._records.kept(record.request) / "final.json").is_file() or not record.task
         ]
         names = {order.name for order in live}
         keys = [row for row in self._api.get("api-keys") if not row.get("deactivated_at")]
@@ -426,7 +488,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
             order = self._read(TaskRef(id))
         except NotFoundError:
             return False
-        return self._fleet.end(self._records.get(order.name), order)
+        return self._end(self._records.holder(id) or self._records.get(order.name), order)
 
     @hookimpl
     def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:
@@ -469,6 +531,11 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         attached = [volume.id for volume in self._volumes.all(self._project) if order.fid in volume.attached_to]
         self._orders.set_volumes(order.fid, [*attached, id])
         return self._volumes.find(self._project, id)
+
+
+def _fid(ref: TaskRef) -> str:
+    """The order of a task; one on a kept machine has another task's."""
+    return ref.id.partition("+")[0]
 
 
 def _span(end: str) -> dict[str, object]:

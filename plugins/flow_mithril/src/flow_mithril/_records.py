@@ -1,7 +1,8 @@
 """What this client knows of the tasks it sent: which order is whose, what is still to be delivered, what was fetched.
 
 One folder, ``mithril`` in Flow's state folder: ``tasks/<request>.json``, ``outbox/<request>/`` (a task staged until its
-machine has it), ``kept/<request>/`` (what was fetched from a machine before that went).
+machine has it), ``kept/<request>/`` (what was fetched from a machine before that went), ``warm/<request>`` (its machine
+is kept), ``holders/<order>`` (a link: the request that took a kept machine).
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Record:
     price: str = ""
     at: float = attrs.field(factory=time.time)
     delivered: bool = False
+    start: bool = False
+    """Whether its machine fetches the task from a result store."""
     ran: bool = False
     attempt: int = 0
     up_at: float = 0.0
@@ -51,8 +54,16 @@ class Record:
     name: str = ""
     volumes: list[dict[str, Any]] = attrs.field(factory=list)
     on: str = ""
-    """The request whose kept machine this task was given to; empty: its own."""
+    """The request whose kept machine this task was given; empty: its own."""
+    fits: str = ""
+    """What its machines are, for a next task that takes them."""
+    kept_at: float = 0.0
     config: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def ref(self) -> str:
+        """The task's id at the platform: its order's; on a kept machine, which is another task's order, with its own."""
+        return f"{self.fid}+{self.request}" if self.on else self.fid
 
 
 class Records:
@@ -109,12 +120,55 @@ class Records:
         for path in sorted((self.root / "tasks").glob("flow-*.json")):
             yield self.get(path.stem)
 
-    def of(self, fid: str) -> Record | None:
-        """Return the record whose order has this id; its file is linked under that name."""
+    def of(self, ref: str) -> Record | None:
+        """Return the record of a task's id; where that is an order's, its file is linked under that name."""
+        fid, _, request = ref.partition("+")
         try:
-            return self.get(os.readlink(self.root / "orders" / fid)) if fid.isascii() and "/" not in fid else None
+            name = request or os.readlink(self.root / "orders" / fid)
+        except (OSError, ValueError):
+            return None
+        found = self.get(name) if ref.isascii() and "/" not in ref else None
+        return found if found is not None and found.fid else None
+
+    def warm(self) -> list[Record]:
+        """Return the ended tasks whose machines are kept, the last one first."""
+        found = [self.get(mark.name) for mark in (self.root / "warm").glob("flow-*")]
+        return sorted(found, key=lambda record: -record.kept_at)
+
+    def is_warm(self, request: str) -> bool:
+        """Whether a task's machines are kept, as far as is known here."""
+        return (self.root / "warm" / request).exists()
+
+    def keep(self, request: str) -> None:
+        """Note that a task has ended and its machines are kept."""
+        self.change(request, kept_at=time.time())
+        make_folder(self.root / "warm")
+        (self.root / "warm" / request).touch(0o600)
+
+    def cool(self, request: str) -> None:
+        """Note that a task's machines are no longer to be had."""
+        (self.root / "warm" / request).unlink(missing_ok=True)
+
+    def hold(self, fid: str, request: str) -> None:
+        """Note which task has the machines of an order."""
+        folder = self.root / "holders"
+        make_folder(folder)
+        new = folder / f".{fid}.{os.getpid()}"
+        new.unlink(missing_ok=True)
+        new.symlink_to(request)
+        new.rename(folder / fid)
+
+    def holder(self, fid: str) -> Record | None:
+        """Return the last task that was given the kept machines of an order; None: they are their first one's."""
+        try:
+            return self.get(os.readlink(self.root / "holders" / fid))
         except OSError:
             return None
+
+    def holds(self, record: Record) -> bool:
+        """Whether this task is the last that was given its machines."""
+        last = self.holder(record.fid)
+        return last.request == record.request if last else not record.on
 
     def waiting(self) -> list[Record]:
         """Return the tasks that are staged here, oldest first."""

@@ -1,19 +1,26 @@
 """The startup script: it prepares a machine once, and names what runs at each boot.
 
 Source of its limits (10,000 characters, ``#!/bin/bash``, root, first boot only): the platform's page on startup
-scripts. Nothing secret and no code of the user's is in it: these come over ssh.
+scripts. Nothing secret and no code of the user's is in it: these come over ssh, or
+by a URL of a result store that serves once.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
 import attrs
 
+from flow_core.types import Start
+
 ROOT = "/var/lib/flow"
 LIMIT = 10_000
+ADDRESS = "@address@"
+"""Stands in a task that a machine fetches for the machine's private address, which only that knows."""
+KEY_FILE = "release.key"
 NOTICE = "/opt/mithril/MITHRIL_SIGNAL.yml"
 _LAUNCH = "/usr/local/sbin/flow-launch"
 
@@ -82,8 +89,23 @@ while :; do
 done
 """
 
-_INSTALL = r"""
+_PYTHON = r"""
 command -v python3 >/dev/null || apt-get install -y -q python3 || fail "there is no python3 and it cannot be installed"
+"""
+
+# What does not come by the URLs is left to a client.
+_FETCH = r"""
+get() { python3 -I -S -c 'import sys, hashlib, urllib.request as u
+d = u.urlopen(sys.argv[1], timeout=60).read()
+assert hashlib.sha256(d).hexdigest() == sys.argv[2]
+open(".runner", "wb").write(d)' RUNNER SUM && printf '%s\n' TASK | FLOW_RUNNER_PATIENCE=10 python3 -I -S .runner fetch $PWD/NAME; }
+( umask 077; cd $R/tasks && { get || { sleep 2; get; } || { sleep 5; get; }; } || exit
+ip=$(hostname -I | cut -d' ' -f1); sed -i "s/ADDRESS/${ip:-127.0.0.1}/" NAME/bundle.json
+[ ! -e NAME/files/KEY ] || { mv NAME/files/KEY $R/; chmod 600 $R/KEY; }
+mv .runner $R/runner.pyz )
+"""
+
+_INSTALL = r"""
 chmod 755 LAUNCH
 if [ -d /run/systemd/system ]; then
   printf '%s\n' '[Unit]' Description=Flow After=network-online.target '[Service]' ExecStart=LAUNCH KillMode=process \
@@ -98,10 +120,23 @@ else setsid LAUNCH >>$R/launch.log 2>&1 </dev/null & fi
 """
 
 
-def script(
-    user: str, keep: Mapping[str, object], volumes: Sequence[Volume], lifetime: float, before: Sequence[str] = ()
-) -> str:
-    """Return the startup script; ``keep`` is the machine's own word to the keeper, ``before`` lines that run first."""
+def fetch(start: Start, request: str) -> str:
+    """Return the part of a startup script that fetches the runner and the task from a result store."""
+    words = {
+        "RUNNER": quote(start.runner_url),
+        "SUM": start.runner_sha256,
+        "TASK": quote(start.url),
+        "NAME": request,
+        "ADDRESS": ADDRESS,
+        "KEY": KEY_FILE,
+    }
+    names = "|".join(words)
+    # In one pass: no URL is taken for one of the words.
+    return re.sub(rf"\b({names})\b", lambda found: words[found[0]], _FETCH.strip())
+
+
+def script(user: str, keep: Mapping[str, object], volumes: Sequence[Volume], lifetime: float, fetched: str = "") -> str:
+    """Return the startup script; ``keep`` is the machine's own word to the keeper, ``fetched`` what :func:`fetch` made."""
     wait = f"{float(str(keep['delivery_wait'])):.0f}"
     mounts = "\n".join(volume.line for volume in volumes)
     head = f"R={ROOT} U={quote(user)}\nexport PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -116,7 +151,8 @@ def script(
         mounts,
         f"printf '%s' {quote(json.dumps(dict(keep)))} | sed s/ENDS_AT/$(cat $R/ends_at)/ >$R/keep.json",
         f"cat >{_LAUNCH} <<'FLOW'\n{launch}\nFLOW" if volumes else f"cat >{_LAUNCH} <<'FLOW'\n{_bare(launch)}\nFLOW",
-        *before,
+        _PYTHON.strip(),
+        fetched,
         _INSTALL.strip().replace("LAUNCH", _LAUNCH),
     ]
     return "\n".join(part for part in parts if part) + "\n"

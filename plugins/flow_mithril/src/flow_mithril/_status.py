@@ -28,7 +28,7 @@ class Reports:
     def of(self, record: Record, order: Order) -> TaskReport:
         """Return the report of a task whose order the platform knows."""
         report = self._of(record, order)
-        waits = not report.is_final and self._records.is_waiting(record.request)
+        waits = not report.is_final and not record.start and self._records.is_waiting(record.request)
         return attrs.evolve(report, needs_client=waits)
 
     def silent(self, record: Record) -> TaskReport:
@@ -58,13 +58,18 @@ class Reports:
 
     def _taken(self, record: Record, order: Order) -> TaskReport:
         report = nodes.report(self._records.kept(record.request))
-        if not order.has_ended and not record.keep:  # killed between the two
-            self._fleet.end(record, order)
-        return attrs.evolve(report, machine_held=bool(record.keep) and not order.has_ended)
+        if order.has_ended or not self._records.holds(record):
+            return report
+        if self._records.is_warm(record.request):
+            return attrs.evolve(report, machine_held=True)
+        try:  # killed between the two
+            return self._fleet.let_go(record, order, report)
+        except TransientError:
+            return attrs.evolve(report, machine_held=True)
 
     def _ended(self, record: Record, order: Order) -> TaskReport:
         self._fleet.end(record, order)
-        if record.cancelled or not record.delivered:
+        if record.cancelled or not (record.delivered or record.start):
             reason = "cancelled" if record.cancelled else f"its {order.kind} was ended at the platform before it ran"
             return _said("cancelled", reason)
         return _said("lost", "its machine was released, and nobody had fetched its end", record)

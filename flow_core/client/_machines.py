@@ -1,0 +1,62 @@
+"""What providers hold for us beside tasks: kept machines, minted keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from flow_core.errors import CapabilityError, ConflictError, NotFoundError
+
+if TYPE_CHECKING:
+    from flow_core.client._session import Session
+    from flow_core.types import Resource
+
+
+@attrs.frozen
+class Held:
+    """What one profile's provider holds; ``error`` says why that is not known."""
+
+    profile: str
+    resources: tuple[Resource, ...] = ()
+    error: str = ""
+
+
+def held(session: Session, profile: str | None) -> list[Held]:
+    """Ask every profile, or one. One that cannot answer keeps nobody from the others; a named one raises."""
+    if profile is not None:
+        return [_of(session, profile)]
+    return [_tried(session, name) for name in sorted(session.settings.profiles)]
+
+
+def _tried(session: Session, profile: str) -> Held:
+    from flow_core.errors import FlowError
+
+    try:
+        return _of(session, profile)
+    except FlowError as error:
+        return Held(profile, error=error.message)
+
+
+def _of(session: Session, profile: str) -> Held:
+    provider = session.provider(profile)
+    known = "flow_resource_list" in provider.supports
+    return Held(provider.profile, tuple(provider.resources()) if known else ())
+
+
+def give_back(session: Session, name: str, profile: str | None) -> bool:
+    """End what has this id or name; False when it was gone. Raises NotFoundError, and ConflictError for two of a name."""
+    asked = held(session, profile)
+    found = [(one.profile, thing) for one in asked for thing in one.resources if name in (thing.id, thing.name)]
+    if not found:
+        unknown = "; ".join(f"{one.profile} could not be asked: {one.error}" for one in asked if one.error)
+        raise NotFoundError(
+            f"nothing called {name!r} is held" + (f" ({unknown})" if unknown else ""), "flow machines list"
+        )
+    if len(found) > 1:
+        raise ConflictError(f"{len(found)} things are called {name!r}", "name one by its id, or say --provider")
+    where, thing = found[0]
+    provider = session.provider(where)
+    if "flow_resource_delete" not in provider.supports:
+        raise CapabilityError(f"{where} gives nothing back by itself", "see its own tools")
+    return provider.delete_resource(thing.id)
