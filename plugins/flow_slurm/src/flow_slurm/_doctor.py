@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flow_core import FlowError
 from flow_core.types import DoctorCheck
@@ -51,6 +51,16 @@ def _checks(shell: Shell, settings: SlurmSettings) -> Iterator[DoctorCheck]:
         return
     yield DoctorCheck("shared folder", "ok", place.out.strip())
     yield _nodes(shell.run(_LOOK, _ON_NODE, settings.python or "", place.out.strip()))
+
+
+def rest_checks(about: Callable[[], str], root: Callable[[], str]) -> Iterator[DoctorCheck]:
+    """Yield the findings on a cluster behind slurmrestd; the first thing that fails ends it."""
+    for name, look in (("slurmrestd", about), ("shared folder", root)):
+        try:
+            yield DoctorCheck(name, "ok", look())
+        except FlowError as error:
+            yield DoctorCheck(name, "error", error.message, error.hint or "ask the cluster's administrator")
+            return
 
 
 def _expanded(root: str) -> str:

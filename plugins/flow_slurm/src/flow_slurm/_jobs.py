@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import attrs
@@ -76,7 +77,9 @@ def query(shell: Shell) -> str:
 
 
 def parse(text: str) -> dict[str, Job]:
-    """Read the answer of :func:`query`: jobs by id."""
+    """Read the answer of :func:`query`, or that of slurmrestd: jobs by id."""
+    if text.startswith("["):
+        return {one["id"]: Job(**one) for one in json.loads(text)}
     found = (_job(line) for line in text.splitlines())
     return {job.id: job for job in found if job is not None}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -14,7 +16,7 @@ from flow_slurm._shell import Shell
 _QUERY = "scontrol show node -o && echo --- && exec scontrol show partition -o"
 _GPU = re.compile(r"gpu(?::([A-Za-z][^:,(]*))?:(\d+)")
 _USED = re.compile(r"gres/gpu(?::([^=,]+))?=(\d+)")
-_DOWN = ("DOWN", "DRAIN", "FAIL", "MAINT", "UNKNOWN", "POWER", "NOT_RESPONDING")
+DOWN = ("DOWN", "DRAIN", "FAIL", "MAINT", "UNKNOWN", "POWER", "NOT_RESPONDING")
 
 
 @attrs.frozen
@@ -75,12 +77,20 @@ def query(shell: Shell) -> str:
 
 
 def parse(text: str) -> Machines:
-    """Read the answer of :func:`query`."""
+    """Read the answer of :func:`query`, or that of slurmrestd."""
+    if text.startswith("{"):
+        return _restored(json.loads(text))
     nodes, _, partitions = text.partition("---\n")
     return Machines(
         tuple(_node(_words(line)) for line in nodes.splitlines() if line.startswith("NodeName=")),
         tuple(_partition(_words(line)) for line in partitions.splitlines() if line.startswith("PartitionName=")),
     )
+
+
+def _restored(found: Mapping[str, Any]) -> Machines:
+    lists = ("partitions", "features")
+    nodes = (Node(**{**one, **{name: tuple(one[name]) for name in lists}}) for one in found["nodes"])
+    return Machines(tuple(nodes), tuple(Partition(**one) for one in found["partitions"]))
 
 
 def _words(line: str) -> dict[str, str]:
@@ -91,15 +101,20 @@ def _node(words: Mapping[str, str]) -> Node:
     state = words.get("State", "")
     return Node(
         name=words["NodeName"],
-        up=not any(word in state for word in _DOWN) and not state.endswith("*"),
+        up=not any(word in state for word in DOWN) and not state.endswith("*"),
         cpus=_number(words.get("CPUEfctv", words.get("CPUTot", ""))) or 0,
         cpus_used=_number(words.get("CPUAlloc", "")) or 0,
         memory=(_number(words.get("RealMemory", "")) or 0) * 2**20,
-        gpus=_counts(_GPU.findall(words.get("Gres", ""))),
+        gpus=gpus(words.get("Gres", "")),
         used=_counts(_USED.findall(words.get("AllocTRES", ""))),
         partitions=tuple(words.get("Partitions", "").split(",")),
         features=tuple(words.get("AvailableFeatures", "").replace("(null)", "").split(",")),
     )
+
+
+def gpus(gres: str) -> dict[str, int]:
+    """Return the GPUs of a Gres text by type."""
+    return _counts(_GPU.findall(gres))
 
 
 def _counts(found: list[tuple[str, str]]) -> dict[str, int]:

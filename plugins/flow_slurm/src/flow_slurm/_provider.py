@@ -39,13 +39,14 @@ from flow_core.types import DoctorCheck, QueuedTask, is_request_id
 from flow_slurm import _arrays, _check, _doctor, _jobs, _machines, _offers, _refs, _script, _states, _submit, _volumes
 from flow_slurm._directives import directives
 from flow_slurm._folders import Folders, LocalFolders
-from flow_slurm._jobs import Job, last_words
+from flow_slurm._jobs import Job
 from flow_slurm._machines import Machines
 from flow_slurm._poll import Poll
 from flow_slurm._refs import Name
 from flow_slurm._remote import SshFolders, SshShell, access
 from flow_slurm._settings import PASSED, SlurmOptions, SlurmSettings
-from flow_slurm._shell import LocalShell, Shell
+from flow_slurm._shell import LocalShell, Shell, environment
+from flow_slurm._slurm import Commands, Slurm
 from flow_slurm._volumes import Volumes
 
 _FEW = 20  # tasks; of so few the folders are looked at before Slurm is asked
@@ -82,7 +83,21 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         return SshShell(self._host, self._settings.prepare)
 
     @cached_property
+    def _slurm(self) -> Slurm:
+        settings = self._settings
+        if settings.rest is None:
+            return Commands(self._shell)
+        from flow_slurm._rest import Rest
+
+        return Rest(settings.rest, settings.token, environment(settings.pass_env))
+
+    @cached_property
     def _folders(self) -> Folders:
+        if self._settings.rest is not None and not os.path.isdir(os.path.expanduser(self._settings.root)):
+            text = (
+                f"{self._settings.root} is not here: with slurmrestd this machine must have the cluster's shared folder"
+            )
+            raise ConfigError(text, "mount it, and set `root:` to a folder there; or use `ssh:`")
         if self._settings.ssh is None:
             return LocalFolders(self._settings.root)
         return SshFolders(self._host, self._settings)
@@ -93,18 +108,20 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @cached_property
     def _poll(self) -> Poll:
-        return Poll(self._cache / "jobs", lambda: _jobs.query(self._shell))
+        return Poll(self._cache / "jobs", self._slurm.jobs)
 
     @cached_property
     def _cache(self) -> Path:
         """What this user's processes on this machine know together of this cluster."""
         conf = os.environ.get("SLURM_CONF", "") if self._settings.ssh is None else ""
-        cluster = repr((os.getuid(), self._settings.ssh, self._settings.jump, self._settings.prepare, conf))
+        cluster = repr(
+            (os.getuid(), self._settings.rest, self._settings.ssh, self._settings.jump, self._settings.prepare, conf)
+        )
         return paths().state_dir / "slurm" / sha256(cluster.encode()).hexdigest()[:12]
 
     @property
     def _machines(self) -> Machines:
-        poll = Poll(self._cache / "machines", lambda: _machines.query(self._shell), _MACHINES_EVERY)
+        poll = Poll(self._cache / "machines", self._slurm.machines, _MACHINES_EVERY)
         return _machines.parse(poll.answer()[1])
 
     @hookimpl
@@ -127,11 +144,10 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     @hookimpl
     def flow_provision_preview(self, submission: Submission) -> Mapping[str, str]:
         argv = [*self._argv(submission, submission.request_id), self._folders.path(submission.request_id) + "/script"]
-        verdict = self._shell.run('exec sbatch --test-only --wrap=: "$@"', *_tested(argv)).err
         return {
             "sbatch": " \\\n    ".join(argv),
             "script": self._script(submission, "RUNNER"),
-            "slurm": last_words(verdict),
+            "slurm": self._slurm.verdict(argv),
         }
 
     @hookimpl
@@ -151,8 +167,8 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     def _submitted(self, submissions: Sequence[Submission], folder: str, argv: Sequence[str], comment: str) -> str:
         try:
-            job = _submit.submit(self._shell, folder, argv) or self._found(folder, comment)
-            job = job or _submit.submit(self._shell, folder, argv)
+            job = self._slurm.submit(folder, argv) or self._found(folder, comment)
+            job = job or self._slurm.submit(folder, argv)
         except TransientError:
             raise
         except FlowError:
@@ -175,6 +191,8 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_submit_many(self, submissions: Sequence[Submission]) -> Mapping[str, TaskRef | Problem]:
+        if self._settings.rest is not None:
+            return {one.request_id: self.flow_provision_submit(one) for one in submissions}
         known = {one.request_id: self._folders.job(one.request_id) for one in submissions}
         answer: dict[str, TaskRef | Problem] = {r: Name(job[0], r).ref for r, job in known.items() if job}
         asked = [(one, tuple(self._argv(one, ""))) for one in submissions if not known[one.request_id]]
@@ -336,7 +354,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         if _states.knows_the_end(report) or not self._folders.cancel(name.request, grace_seconds):
             return False
         stuck = asked is not None and time.time() - asked > grace_seconds + _STUCK
-        self._shell.run('exec scancel $1 "$2"', "" if stuck else "--state=PENDING", name.job)
+        self._slurm.cancel(name.job, stuck)
         return True
 
     @hookimpl
@@ -349,7 +367,9 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provider_checks(self) -> Sequence[DoctorCheck]:
-        return list(_doctor.checks(self._shell, self._settings))
+        if self._settings.rest is None:
+            return list(_doctor.checks(self._shell, self._settings))
+        return list(_doctor.rest_checks(self._slurm.about, lambda: self._folders.root))
 
     @hookimpl
     def flow_volume_create(self, spec: VolumeSpec, request_id: str) -> Volume:
@@ -386,11 +406,6 @@ def _whole(job: str) -> str:
 
 def _log(path: str) -> list[str]:
     return [f"--output={path}", "--open-mode=append"]
-
-
-def _tested(argv: Sequence[str]) -> list[str]:
-    """Return what sbatch can test without a script: no conditions, which say nothing of the resources."""
-    return [word for word in argv[2:-1] if not word.startswith(("--dependency", "--kill-on"))]
 
 
 def _options(config: TaskConfig) -> SlurmOptions:

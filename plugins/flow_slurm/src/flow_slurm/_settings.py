@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
+
+from flow_core.secrets import Credential
 
 PASSED = (
     *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ"),
@@ -20,6 +24,7 @@ _OURS = (
 )
 _SHORT = {"J": "job-name", "o": "output", "e": "error", "i": "input", "a": "array", "W": "wait", "D": "chdir"}
 _SHORT |= {"N": "nodes", "n": "ntasks", "Q": "quiet"}
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _WORD = re.compile(r"[^\s-][^\s]*")
 
 
@@ -31,6 +36,20 @@ def _word(_instance: object, attribute: attrs.Attribute[str | None], value: str 
 def _host(_instance: object, _attribute: object, value: str | None) -> None:
     if value is not None and not re.fullmatch(r"([^\s@-][^\s@]*@)?[^\s@:-][^\s@:]*(:\d+)?", value):
         raise ValueError(f"{value!r} is not a login node: write [user@]host[:port]")
+
+
+def _bare(url: str | None) -> str | None:
+    return url and url.rstrip("/")
+
+
+def _safe(settings: Any, _attribute: object, value: str | None) -> None:
+    if value is None:
+        return
+    if settings.ssh is not None:
+        raise ValueError("cannot be set beside `ssh`: choose one")
+    parts = urlsplit(value)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ValueError("must begin with https://: your token goes there")
 
 
 def _extra(_instance: object, _attribute: object, value: tuple[str, ...]) -> None:
@@ -54,6 +73,15 @@ class SlurmSettings:
         default=None,
         validator=_host,
         metadata={"help": "Login node, as [user@]host[:port] or a name of your ssh config; default: this machine."},
+    )
+    rest: str | None = attrs.field(
+        default=None,
+        converter=_bare,
+        validator=_safe,
+        metadata={"help": "slurmrestd's URL, instead of Slurm's commands; https, or http on this machine."},
+    )
+    token: Credential | None = attrs.field(
+        default=None, metadata={"help": "Token for slurmrestd (a JWT).", "secret": True, "env": "SLURM_JWT"}
     )
     jump: str | None = attrs.field(default=None, metadata={"help": "Host to jump over, as ssh -J takes it."})
     identity_file: str | None = attrs.field(default=None, metadata={"help": "Private key; default: what ssh finds."})

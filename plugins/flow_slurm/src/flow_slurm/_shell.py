@@ -37,15 +37,20 @@ class Shell(Protocol):
         ...
 
 
+def environment(names: Sequence[str]) -> dict[str, str]:
+    """Return what of this process's environment jobs see: what all may see, and ``names``."""
+    kept = {name: os.environ[name] for name in (*PASSED, *names) if name in os.environ}
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", **kept}
+
+
 class LocalShell:
     """This machine is the login node; ``names`` are the variables that jobs may inherit."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names = (*PASSED, *names, *_KEPT)
+        self._names = (*names, *_KEPT)
 
     def run(self, script: str, *words: str, seconds: float = 25.0) -> Done:
         """See :meth:`Shell.run`. What we start goes on when we are killed, and keeps its own record."""
-        env = {name: os.environ[name] for name in self._names if name in os.environ}
         process = subprocess.Popen(
             ["/bin/sh", "-c", script, "flow", *words],
             stdin=subprocess.DEVNULL,
@@ -54,7 +59,7 @@ class LocalShell:
             text=True,
             errors="replace",
             cwd="/",
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **env, "SLURM_TIME_FORMAT": "%s"},
+            env={**environment(self._names), "SLURM_TIME_FORMAT": "%s"},
             start_new_session=True,
         )
         try:

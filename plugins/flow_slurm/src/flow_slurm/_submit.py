@@ -42,7 +42,7 @@ _REFUSED = re.compile(
     r"|unrecognized option|Invalid (--|directive|number|.* specification)|invalid option|requires an argument|not allowed"
     r"|This does not look like a batch script|more processors requested|fatal: "
 )
-_LIMITS = re.compile(r"QOS|limit|quota|Job violates", re.IGNORECASE)
+LIMITS = re.compile(r"QOS|limit|quota|Job violates", re.IGNORECASE)
 
 
 def submit(shell: Shell, folder: str, argv: Sequence[str]) -> str | None:
@@ -70,7 +70,7 @@ def _trouble(done: Done) -> FlowError:
         return TransientError(f"it is not known whether Slurm took the job: {said}", "see `flow doctor`")
     if "fatal: Could not establish" in done.err:
         return UnavailableError(f"there is no Slurm cluster here: {said}", "set SLURM_CONF, or run on a login node")
-    if _LIMITS.search(said):
+    if LIMITS.search(said):
         return QuotaError(f"Slurm refused the job: {said}", "ask for less, or wait until other jobs have ended")
     return ConfigError(f"Slurm refused the job: {said}", "see what there is: flow offers")
 

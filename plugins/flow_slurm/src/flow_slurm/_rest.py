@@ -1,0 +1,270 @@
+"""slurmrestd: the same questions over HTTP, with a token. The folders lie on a mount that this machine shares."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import math
+import os
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from flow_core import AuthError, CapabilityError, ConfigError, QuotaError, StateError, TransientError
+from flow_core.secrets import Credential
+from flow_slurm import _rest_job
+from flow_slurm._jobs import Job
+from flow_slurm._machines import DOWN, Machines, Node, Partition, gpus
+from flow_slurm._submit import LIMITS
+
+if TYPE_CHECKING:
+    import requests
+
+_CONNECT, _ANSWER = 5.0, 20.0  # seconds
+_VERSIONS = ("v0.0.42", "v0.0.41", "v0.0.40", "v0.0.38", "v0.0.37")
+_OLD = ("v0.0.37", "v0.0.38")
+_REFUSALS = range(2000, 5000)  # slurm_errno.h: what slurmctld says no with; others are of the way there
+
+
+class Rest:
+    """One slurmrestd; ``environment`` is what jobs start with."""
+
+    def __init__(self, url: str, token: Credential | None, environment: Mapping[str, str]) -> None:
+        self._url, self._token, self._environment = url, token, environment
+        self._lock = threading.Lock()
+
+    @property
+    def _session(self) -> requests.Session:
+        with self._lock:
+            return self._opened
+
+    @cached_property
+    def _opened(self) -> requests.Session:
+        with warnings.catch_warnings():  # what it imports sets filters of its own for the whole process
+            import requests
+            from requests.adapters import HTTPAdapter
+
+        session = requests.Session()
+        session.trust_env = False  # a .netrc must not answer for the token
+        session.mount(f"{urlsplit(self._url).scheme}://", HTTPAdapter(pool_maxsize=16))
+        return session
+
+    @cached_property
+    def version(self) -> str:
+        """The newest form of its interface that we know. Raises CapabilityError where there is none."""
+        for version in _VERSIONS:
+            if self._send("GET", f"{version}/ping{'' if version in _OLD else '/'}").status_code != 404:
+                return version
+        text = f"{self._url} offers none of {', '.join(reversed(_VERSIONS))}"
+        raise CapabilityError(text, "Slurm 21.08 to 25.11 have one of them; or use Slurm's commands over ssh")
+
+    @property
+    def _old(self) -> bool:
+        return self.version in _OLD
+
+    def jobs(self) -> str:
+        """See :class:`flow_slurm._slurm.Slurm`: those of the token's user."""
+        name = self._user
+        found = [_job(one) for one in self._get("jobs")["jobs"] if one.get("user_name", name) == name]
+        return json.dumps([attrs.asdict(job) for job in found])
+
+    def machines(self) -> str:
+        """See :class:`flow_slurm._slurm.Slurm`."""
+        found = [_node(one) for one in self._get("nodes")["nodes"]]
+        partitions = [_partition(one) for one in self._get("partitions")["partitions"]]
+        return json.dumps(attrs.asdict(Machines(tuple(found), tuple(partitions))))
+
+    def submit(self, folder: str, argv: Sequence[str]) -> str | None:
+        """See :func:`flow_slurm._submit.submit`: the same files in the folder keep the same record."""
+        place, script = Path(folder), Path(argv[-1]).read_text(encoding="utf-8")
+        body = _rest_job.body(argv[2:-1], script, folder, self._environment, self._old)
+        with open(os.open(place / ".submit", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as lock:
+            _held(lock.fileno())
+            if (place / "job").is_file():
+                return (place / "job").read_text(encoding="ascii").strip()
+            try:
+                (place / "called").touch(exist_ok=False)
+            except FileExistsError:
+                return None
+            job = str(self._ask("POST", "job/submit", body)["job_id"])
+            (place / ".job.rest").write_text(f"{job}\n", encoding="ascii")
+            (place / ".job.rest").replace(place / "job")
+        return job
+
+    def cancel(self, job: str, started: bool) -> None:
+        """See :class:`flow_slurm._slurm.Slurm`."""
+        if started or any(one.id == job and one.state == "PENDING" for one in self._listed()):
+            self._send("DELETE", f"{self.version}/job/{job}")
+
+    def verdict(self, argv: Sequence[str]) -> str:  # noqa: ARG002 - the interface's form
+        """See :class:`flow_slurm._slurm.Slurm`."""
+        return f"slurmrestd {self.version} cannot test a job"
+
+    def about(self) -> str:
+        """See :class:`flow_slurm._slurm.Slurm`."""
+        self._get("jobs")
+        return f"slurmrestd answers as {self.version} for {self._user}"
+
+    def _listed(self) -> list[Job]:
+        return [Job(**one) for one in json.loads(self.jobs())]
+
+    def _get(self, what: str) -> Any:
+        return self._ask("GET", what if self._old else f"{what}/")
+
+    def _ask(self, method: str, path: str, body: object = None) -> Any:
+        answer = self._send(method, f"{self.version}/{path}", body)
+        try:
+            said = answer.json()
+            errors = said.get("errors") or []
+        except (ValueError, AttributeError):
+            raise TransientError(f"slurmrestd answered {answer.status_code} and no JSON", "see `flow doctor`") from None
+        if errors or answer.status_code >= 400:
+            _refuse(answer.status_code, errors)
+        return said
+
+    def _send(self, method: str, path: str, body: object = None) -> requests.Response:
+        from requests import RequestException
+
+        token = self._revealed
+        headers = {"X-SLURM-USER-NAME": self._user, "X-SLURM-USER-TOKEN": token, "User-Agent": "flow-slurm"}
+        try:
+            answer = self._session.request(
+                method,
+                f"{self._url}/slurm/{path}",
+                json=body,
+                headers=headers,
+                timeout=(_CONNECT, _ANSWER),
+                allow_redirects=False,  # the token is for this host alone
+            )
+        except RequestException as error:
+            text = f"slurmrestd at {self._url} does not answer ({type(error).__name__})"
+            raise TransientError(text, "see `flow doctor`") from None
+        if answer.status_code in (401, 403):
+            raise AuthError("slurmrestd refused the token", "make a new one with `scontrol token`, and set SLURM_JWT")
+        return answer
+
+    @property
+    def _revealed(self) -> str:
+        if self._token is None:
+            raise AuthError("there is no token for slurmrestd", "set SLURM_JWT to what `scontrol token` prints")
+        return self._token.reveal().removeprefix("SLURM_JWT=").strip()
+
+    @property
+    def _user(self) -> str:
+        """The name that a token is for, which slurmrestd wants to be told as well."""
+        try:
+            part = self._revealed.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+            name, ends = str(claims["sun"]), float(claims.get("exp", math.inf))
+        except (IndexError, ValueError, KeyError, TypeError):
+            text = "the token for slurmrestd is none that Slurm made: it names no user"
+            raise AuthError(text, "set SLURM_JWT to what `scontrol token` prints") from None
+        if ends < time.time():
+            raise AuthError("the token for slurmrestd has expired", "make a new one with `scontrol token`")
+        return name
+
+
+def _held(lock: int) -> None:
+    for _ in range(200):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.1)
+        except OSError as error:
+            raise StateError(
+                f"cannot lock: {error.strerror}", "is the shared folder one that can lock files?"
+            ) from error
+    raise TransientError("another command is still submitting this task", "see `flow status`")
+
+
+def _refuse(status: int, errors: Sequence[Mapping[str, Any]]) -> None:
+    found = errors[0] if errors else {}
+    number = found.get("error_code", found.get("error_number", 0)) or 0
+    said = str(found.get("error") or found.get("description") or f"status {status}")
+    if number not in _REFUSALS and status != 400:
+        raise TransientError(f"slurmrestd cannot do this now, or not with this token: {said}", "see `flow doctor`")
+    if LIMITS.search(said):
+        raise QuotaError(f"Slurm refused the job: {said}", "ask for less, or wait until other jobs have ended")
+    raise ConfigError(f"Slurm refused the job: {said}", "see what there is: flow offers")
+
+
+def _number(value: Any) -> int | None:
+    """A number of either form; None for one that is not set, or has no limit."""
+    if isinstance(value, dict):
+        value = value.get("number") if value.get("set") else None
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _time(value: Any) -> float | None:
+    number = _number(value)
+    return float(number) if number else None
+
+
+def _state(value: Any) -> str:
+    words = value if isinstance(value, list) else [value]
+    return "COMPLETING" if "COMPLETING" in words else str(words[0])
+
+
+def _exit_status(value: Any) -> int:
+    if not isinstance(value, dict):
+        return value or 0
+    signal = _number(value["signal"].get("id", value["signal"].get("signal_id"))) or 0
+    return (_number(value["return_code"]) or 0) << 8 | signal
+
+
+def _job(one: Mapping[str, Any]) -> Job:
+    element = _number(one.get("array_task_id"))
+    array = _number(one.get("array_job_id"))
+    return Job(
+        id=f"{array}_{element}" if array and element is not None else str(one["job_id"]),
+        state=_state(one["job_state"]),
+        exit_status=_exit_status(one["exit_code"]),
+        restarts=_number(one["restart_cnt"]) or 0,
+        start=_time(one["start_time"]),
+        end=_time(one["end_time"]),
+        submitted=_time(one["submit_time"]) or 0.0,
+        reason=str(one.get("state_reason") or "None"),
+        nodes=str(one.get("nodes") or ""),
+        comment=str(one.get("comment") or ""),
+    )
+
+
+def _words(value: Any) -> list[str]:
+    return value if isinstance(value, list) else [word for word in str(value or "").split(",") if word]
+
+
+def _node(one: Mapping[str, Any]) -> Node:
+    state = " ".join([*_words(one["state"]), *_words(one.get("state_flags"))]).upper()
+    return Node(
+        name=one["name"],
+        up=not any(word in state for word in DOWN),
+        cpus=one.get("effective_cpus") or one["cpus"],
+        cpus_used=one["alloc_cpus"],
+        memory=one["real_memory"] * 2**20,
+        gpus=gpus(one["gres"] or ""),
+        used=gpus(one["gres_used"] or ""),
+        partitions=tuple(_words(one["partitions"])),
+        features=tuple(_words(one["features"])),
+    )
+
+
+def _partition(one: Mapping[str, Any]) -> Partition:
+    state = one["partition"]["state"] if "partition" in one else [one["state"]]
+    most = one.get("maximums") or {"time": one.get("max_time_limit"), "nodes": one.get("maximum_nodes_per_job")}
+    longest = _number(most["time"])
+    return Partition(
+        name=one["name"],
+        is_default="default" in _words(one.get("flags")),
+        up="UP" in state,
+        max_time=None if longest is None else longest * 60.0,
+        max_nodes=_number(most["nodes"]),
+    )
