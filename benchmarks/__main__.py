@@ -64,9 +64,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _peers(folder: Path) -> int:
     from benchmarks.peers import measure
+    from benchmarks.peers_functions import FUNCTION_PEERS
 
     print(machine())
     print(measure(folder), end="")
+    print(measure(folder, FUNCTION_PEERS), end="")
     return 0
 
 

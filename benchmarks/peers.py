@@ -1,6 +1,7 @@
 """Other tools that run commands on this machine, each in an environment of its own, beside Flow and a spawn.
 
-A program per tool defines ``one()``, which submits ``true`` and waits as its documentation says, and ``many(count)``.
+A program per tool defines ``one()``, which submits ``true`` and waits as its documentation says, and ``many(count)``;
+``stop()`` where it leaves processes behind.
 Tasks of Flow survive everything but the end of the machine; task-spooler's survive their client, not its server.
 """
 
@@ -20,7 +21,7 @@ from benchmarks.figures import Spread
 from benchmarks.place import fresh_place
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROUNDS, TOGETHER = 20, 200
 _PATIENCE = 300.0  # seconds for one program
@@ -91,15 +92,16 @@ def timed(act, *arguments):
 one()
 result = {"one": [timed(one) for _ in range(int(sys.argv[1]))], "many": timed(many, int(sys.argv[2]))}
 print("RESULT" + json.dumps(result), flush=True)
+globals().get("stop", lambda: None)()
 import os
 os._exit(0)
 """
 
 
-def measure(folder: Path) -> str:
+def measure(folder: Path, peers: Sequence[Peer] = PEERS) -> str:
     """Return the table; makes the environments in ``folder`` where they are missing."""
     rows = [("TOOL", "SUBMIT -> SEEN", "LEAST", "MANY AT ONCE")]
-    for peer in PEERS:
+    for peer in peers:
         with fresh_place() as place:
             rows.append((peer.name, *_row(peer, _run(peer, folder, place.folder))))
     return "".join(f"{name:20} {one:16} {least:12} {many}\n" for name, one, least, many in rows)
