@@ -17,10 +17,10 @@ def confirm(what: str, yes: bool) -> None:
         raise click.Abort
 
 
-def value(name: str, hidden: bool, question: str = "") -> str:
-    """Return a value from the person, who is asked ``question``, or one line of stdin where that is no terminal."""
+def value(name: str, hidden: bool, words: str = "") -> str:
+    """Return a value from the person, who is told ``words``, or one line of stdin where that is no terminal."""
     if sys.stdin.isatty():
-        return str(click.prompt(question or name, hide_input=hidden, err=True))
+        return str(click.prompt(words or name, hide_input=hidden, err=True))
     line = sys.stdin.readline()
     if not line:
         raise click.UsageError(f"no {name} was given on stdin")
