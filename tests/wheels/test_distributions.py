@@ -133,7 +133,7 @@ def test_the_archive_of_the_runner_reads_a_task_on_a_python_without_flow(whole: 
 
     done = whole("python", "-I", "-S", str(tmp_path / "runner.pyz"), "status", str(task))
 
-    assert json.loads(done.stdout)["exit_code"] == 5, done.stderr
+    assert json.loads(done.stdout)["attempts"][0]["exit_code"] == 5, done.stderr
 
 
 def test_a_batch_script_finds_its_commands(whole: Machine, tmp_path: Path) -> None:
