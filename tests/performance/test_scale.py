@@ -77,6 +77,7 @@ def end(flow: Flow, home: Path, count: int) -> None:
         (home / "state" / "local" / "done" / name[-2:] / f"flow-{name}").mkdir(parents=True)
 
 
+@pytest.mark.timeout(900 if SOAK else 120)
 def test_no_command_looks_at_more_beside_many_tasks_than_beside_few(
     home: Any, look: Any, looks: Callable[[Callable[[], object]], tuple[int, int]], capfd: pytest.CaptureFixture[str]
 ) -> None:
