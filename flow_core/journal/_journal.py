@@ -20,7 +20,7 @@ class Journal(Submissions, Reports, Tasks, Reconciliation, Resources, Events):
 
     Opened when first used, by any number of threads and processes at once; a forked child opens its own. All methods
     raise StateError when the file cannot be used (disk full, read-only, of a newer Flow) and TransientError when
-    another process kept it busy for more than 30 seconds; then nothing of the call was recorded. A damaged file is set
+    one other process kept it busy for more than 30 seconds; then nothing of the call was recorded. A damaged file is set
     aside by rename: see ``quarantined``. Times are UTC seconds.
     """
 
