@@ -92,6 +92,11 @@ class MithrilSettings:
         validator=_positive,
         metadata={"help": "The longest a machine may live, whatever its task does.", "unit": "duration"},
     )
+    keep_logs: float = attrs.field(
+        default=30 * 86400.0,
+        validator=_positive,
+        metadata={"help": "How long what was fetched from a machine stays here.", "unit": "duration"},
+    )
     settle: float = attrs.field(
         default=120.0,
         validator=_positive,
