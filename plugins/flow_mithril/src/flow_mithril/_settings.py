@@ -74,7 +74,7 @@ class MithrilSettings:
         validator=attrs.validators.in_(SELF_RELEASE),
         metadata={
             "help": "How machines end when no client is there: key (a minted key that expires), client (the machine waits "
-            "for a client, then powers off), off, or ask (once; client where nobody can answer)."
+            "for a client, then powers off), off, or ask (as client, with a warning)."
         },
     )
     hold: float = attrs.field(
