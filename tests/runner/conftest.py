@@ -9,6 +9,7 @@ import pytest
 
 from flow_core.runner import command
 
+from .deeds import Platform
 from .machine import DEADLINE, Machine
 
 
@@ -27,3 +28,11 @@ def runner() -> Callable[..., subprocess.CompletedProcess[bytes]]:
         return subprocess.run(command(*map(str, args)), capture_output=True, timeout=DEADLINE, check=False, **keys)
 
     return call
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    """Where a rented machine is given back."""
+    found = Platform()
+    yield found
+    found.close()

@@ -111,7 +111,7 @@ else:
 
 
 def test_two_machines_find_each_other_and_work_together(platform: Double, booted: Make) -> None:
-    flow = booted(instance_type="8xh100")
+    flow = booted()
     (flow.session.cwd / "reduce.py").write_text(REDUCE)
     task = flow.submit("python3 reduce.py", num_instances=2)
 
@@ -151,12 +151,12 @@ def test_what_no_task_accounts_for_is_swept(platform: Double, booted: Make) -> N
 
 
 def test_a_machine_without_gpus_is_set_up_over_ssh_and_ended(platform: Double, booted: Make) -> None:
-    flow = booted(instance_type="4xcpu")
-    task = flow.submit("whoami; exit 3")
+    task = booted().submit("whoami; exit 3", instance_type="4xcpu")
+    assert fid(task).startswith("inst_")
 
     assert task.wait(PATIENCE) == 3
     assert output(task) == b"ubuntu\n"
     with platform.world.lock:
         live = [row["fid"] for row in platform.world.all("instances") if row["status"] == "STATUS_RUNNING"]
     assert fid(task) not in live
-    assert CliRunner().invoke(mithril, ["sweep"]).output == ""
+    assert CliRunner().invoke(mithril, ["sweep"]).stdout == ""

@@ -215,3 +215,11 @@ def test_an_api_that_is_down_keeps_every_state(double: Double, make: Make) -> No
     double.control("fault", kind="answer", status=503, times=1000)
     assert set(flow.refresh()) == {"m"}
     assert flow.task(task.id).row.state == state
+
+
+def test_outputs_of_several_machines_are_refused_before_anything_is_bought(double: Double, make: Make) -> None:
+    with pytest.raises(ConfigError) as found:
+        make().submit("true", num_instances=2, outputs=["out"])
+
+    assert [problem.path for problem in found.value.problems] == ["outputs"]
+    assert bids(double) == []

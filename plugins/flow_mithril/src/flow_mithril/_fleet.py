@@ -25,7 +25,7 @@ from flow_core.errors import (
 from flow_core.types import Start
 from flow_mithril._api import Api
 from flow_mithril._keys import SshKey
-from flow_mithril._orders import CPU, Order, Orders
+from flow_mithril._orders import CPU, RESERVATION, Order, Orders, order_path
 from flow_mithril._records import Record, Records
 from flow_mithril._script import ADDRESS, KEY_FILE, NOTICE, ROOT
 from flow_mithril._settings import MithrilSettings
@@ -168,9 +168,10 @@ class Fleet:
         if self._settings.self_release != "key":
             return {**plan, "end": {"kind": "poweroff"}}
         url = f"{self._settings.api_url}/v2"
-        path = f"{url}/cpu/instances/{record.fid}" if record.kind == CPU else f"{url}/spot/bids/{record.fid}"
-        end = {"kind": "http", "method": "DELETE", "url": path, "credential": KEY_FILE}
+        end = {"kind": "http", "method": "DELETE", "url": f"{url}/{order_path(record.fid)}", "credential": KEY_FILE}
         pause = None if record.kind == CPU else {**end, "method": "PATCH", "body": {"paused": True}}
+        if record.kind == RESERVATION:  # nothing deletes one: what is not used of a paused one is credited
+            return {**plan, "end": pause, "pause": pause}
         return {**plan, "end": end, "pause": pause}
 
     def _files(self, record: Record) -> Mapping[str, bytes]:

@@ -76,6 +76,11 @@ def kind_of(fid: str) -> str:
     raise NotFoundError(f"{fid!r} is no bid, reservation or machine", "see what there is with `flow status`")
 
 
+def order_path(fid: str) -> str:
+    """Return the path of an order in the API."""
+    return f"{_PATHS[kind_of(fid)]}/{fid}"
+
+
 class Orders:
     """Places, finds, reads and ends orders of one project."""
 
@@ -165,31 +170,29 @@ class Orders:
         return {fid: tuple(_machine(row) for row in sorted(rows, key=_place)) for fid, rows in live.items()}
 
     def end(self, fid: str) -> bool:
-        """End an order and its machines; False when it had ended, NotFoundError when it never was."""
+        """End an order and its machines; False when it had ended; NotFoundError for a bid that never was."""
         from flow_core.errors import ConfigError, ConflictError
 
         kind = kind_of(fid)
         try:
             if kind == RESERVATION:
-                self._api.patch(f"reservation/{fid}", {"paused": True})  # what is not used is credited
+                self._api.patch(order_path(fid), {"paused": True})  # what is not used is credited
                 return True
-            if self._api.delete(f"{_PATHS[kind]}/{fid}"):
+            if self._api.delete(order_path(fid)):
                 return True
         except (ConflictError, ConfigError):  # an order that has ended answers so
             return False
         if kind == BID:
             self._api.get(f"spot/bids/{fid}")
-            return False
-        raise NotFoundError(f"there is no machine {fid}", "see what there is with `flow status`")
+        return False
 
     def pause(self, fid: str, paused: bool) -> None:
         """Stop an order's machines, which keep their disks, or have them started again."""
-        path = _PATHS[kind_of(fid)]
-        self._api.patch(f"{path}/{fid}", {"paused": paused})
+        self._api.patch(order_path(fid), {"paused": paused})
 
     def set_volumes(self, fid: str, volumes: Sequence[str]) -> None:
         """Give a paused order other volumes."""
-        self._api.patch(f"{_PATHS[kind_of(fid)]}/{fid}", {"volumes": list(volumes)})
+        self._api.patch(order_path(fid), {"volumes": list(volumes)})
 
 
 def _is_own(row: Mapping[str, Any]) -> bool:

@@ -198,6 +198,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
         request = submission.request_id
+        self._records.sweep(self._settings.keep_logs)
         with self._records.alone(f"submit-{request}"):
             record = self._records.get(request)
             if not record.fid:
@@ -331,7 +332,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         for request, refs in found.items():
             if refs and not self._records.get(request).fid:
                 self._records.change(request, fid=refs[0].id, on="")
-        self._records.sweep()
+        self._records.sweep(self._settings.keep_logs)
         return {request: refs for request, refs in found.items() if refs}
 
     def _refs(self, request: str, since: float) -> list[TaskRef]:

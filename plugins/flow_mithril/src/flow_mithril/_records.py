@@ -22,6 +22,7 @@ import attrs
 from flow_core.settings import make_folder, paths
 
 _ABANDONED = 7200.0  # seconds
+_SWEEP_EVERY = 3600.0  # seconds
 
 
 @attrs.frozen
@@ -182,21 +183,60 @@ class Records:
         """Remove a staged task with its code and secrets."""
         shutil.rmtree(self.outbox / request, ignore_errors=True)
 
-    def sweep(self) -> None:
-        """Remove what was staged for requests that were never placed."""
+    def sweep(self, keep: float) -> None:
+        """Remove what was staged for nothing, what was fetched more than ``keep`` seconds ago, and idle locks; hourly."""
+        mark = self.root / "swept"
+        if _age(mark) < _SWEEP_EVERY:
+            return
+        make_folder(self.root)
+        mark.touch(0o600)
         for folder in self.outbox.glob("flow-*"):
-            record = self.get(folder.name)
-            if not record.fid and time.time() - max(record.at, folder.stat().st_mtime) > _ABANDONED:
+            if not self.get(folder.name).fid and min(time.time() - self.get(folder.name).at, _age(folder)) > _ABANDONED:
                 self.drop_staged(folder.name)
+        for kept in (self.root / "kept").glob("flow-*"):
+            if _age(kept / "final.json") > keep and _age(kept) > keep:
+                self._forget(kept.name)
+        for lock in (self.root / "locks").glob("*"):
+            if _age(lock) > _ABANDONED:
+                with suppress(BlockingIOError), self.alone(lock.name, wait=False):
+                    lock.unlink(missing_ok=True)
+
+    def _forget(self, request: str) -> None:
+        """Remove all traces of an ended task; its order, which others may have been given, keeps its name."""
+        self.cool(request)
+        shutil.rmtree(self.kept(request), ignore_errors=True)
 
     @contextmanager
     def alone(self, name: str, wait: bool = True) -> Iterator[None]:
         """Be the only one who does this; without ``wait`` BlockingIOError when another does."""
         folder = self.root / "locks"
         make_folder(folder)
-        fd = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = self._locked(folder / name, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
         finally:
             os.close(fd)
+
+    def _locked(self, path: Path, how: int) -> int:
+        """Lock a file that is still the one of this name: the sweep removes those that nobody has."""
+        while True:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, how)
+                if os.path.samestat(os.fstat(fd), os.stat(path)):
+                    os.utime(fd)
+                    return fd
+            except FileNotFoundError:  # removed since it was opened
+                pass
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file or folder was last changed; one that is not there is as old as can be."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")

@@ -74,7 +74,7 @@ class MithrilSettings:
         validator=attrs.validators.in_(SELF_RELEASE),
         metadata={
             "help": "How machines end when no client is there: key (a minted key that expires), client (the machine waits "
-            "for a client, then powers off), off, or ask (once; client where nobody can answer)."
+            "for a client, then powers off), off, or ask (as client, with a warning)."
         },
     )
     hold: float = attrs.field(
@@ -91,6 +91,11 @@ class MithrilSettings:
         default=7 * 86400.0,
         validator=_positive,
         metadata={"help": "The longest a machine may live, whatever its task does.", "unit": "duration"},
+    )
+    keep_logs: float = attrs.field(
+        default=30 * 86400.0,
+        validator=_positive,
+        metadata={"help": "How long what was fetched from a machine stays here.", "unit": "duration"},
     )
     settle: float = attrs.field(
         default=120.0,
