@@ -11,7 +11,7 @@ import attrs
 from flow_core.client import _frontends
 from flow_core.client._accounts import login, login_fields, logout
 from flow_core.client._companions import recall
-from flow_core.client._group import submit_group
+from flow_core.client._group import submit_group, submit_many
 from flow_core.client._machines import Held, give_back, held
 from flow_core.client._plan import Plan, make_plan
 from flow_core.client._preview import Code, code_of, preview
@@ -112,10 +112,11 @@ class Flow:
 
     def submit(self, command: Command, /, **fields: Unpack[TaskFields]) -> Task:
         """Submit a task and return at once, as ``subprocess.Popen``; the task outlives this process."""
+        return self.submit_plan(self._plan_of(command, fields))
+
+    def _plan_of(self, command: Command, fields: TaskFields) -> Plan:
         config = self.config(command, **fields)
-        if isinstance(command, FrontendTask):
-            return self.submit_plan(self.plan(attrs.evolve(command, config=config)))
-        return self.submit_plan(self.plan(config))
+        return self.plan(attrs.evolve(command, config=config) if isinstance(command, FrontendTask) else config)
 
     def submit_plan(self, plan: Plan) -> Task:
         """Submit what :meth:`plan` checked."""
@@ -127,6 +128,16 @@ class Flow:
         They find it as ``FLOW_GROUP`` too, and wait for those of the same file that they name (``FrontendTask.after``).
         """
         return [Task(self.session, row) for row in submit_group(self.session, plans)]
+
+    def submit_many(self, commands: Sequence[Command], /, **fields: Unpack[TaskFields]) -> list[Task]:
+        """Submit many tasks and return at once; ``fields`` are for all of them.
+
+        All are checked before the first is submitted. Those that differ in no more than command, environment, labels
+        and name are one request where the provider takes many at once. Raises ConfigError with what it refused; the
+        others are submitted then.
+        """
+        plans = [self._plan_of(command, fields) for command in commands]
+        return [Task(self.session, row) for row in submit_many(self.session, plans)]
 
     def run(
         self, command: Command, /, *, check: bool = False, stream: bool = True, **fields: Unpack[TaskFields]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,12 +14,14 @@ from flow_core.client._companions import keep
 from flow_core.client._keeping import arrange, with_start
 from flow_core.client._needs import dependencies, find_secrets
 from flow_core.client._refresh import adopt
-from flow_core.errors import FlowError, PluginError, ProviderError, StateError, TransientError
+from flow_core.errors import ConfigError, FlowError, PluginError, ProviderError, StateError, TransientError
 from flow_core.types import (
     Event,
+    Problem,
     Submission,
     TaskRef,
     VolumeSpec,
+    format_ref,
     new_request_id,
     new_task_id,
 )
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from flow_core.client._keeping import Arrangement
     from flow_core.client._plan import Plan
     from flow_core.client._session import Session
-    from flow_core.journal import TaskRow
+    from flow_core.journal import NewSubmission, NewTask, TaskRow
 
 _DEADLINE = 60.0
 
@@ -39,27 +41,54 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     Raises what the provider refused it with. When the outcome stays unknown for the provider's settle time the task is
     given up; until then the journal keeps the intent, and when this process is killed the next command goes on looking.
     """
+    submission, kept = _prepare(session, plan, new_task_id())
+    (row,) = session.journal.record_intents([_intent(session, plan, submission)], calling=kept is None)
+    if row.existing:
+        return row
+    with _undecided(session, [submission]):
+        if kept is not None:
+            submission = _keep_for(session, plan, kept, submission)
+            session.journal.mark_calling(submission.request_id)
+        return send(session, plan, submission)
+
+
+def submit_alike(session: Session, plans: Sequence[Plan], task_ids: Sequence[str]) -> list[TaskRow]:
+    """Submit plans of one provider that has ``flow_provision_submit_many``, in one call; none has an idempotency key.
+
+    All intents are in the journal before it. Raises ConfigError with what was refused, when all others are decided.
+    """
+    prepared = [_prepare(session, plan, task_id) for plan, task_id in zip(plans, task_ids, strict=True)]
+    orders = [submission for submission, _ in prepared]
+    session.journal.record_intents(_intent(session, plan, order) for plan, order in zip(plans, orders, strict=True))
+    with _undecided(session, orders):
+        sent = [
+            order if kept is None else _keep_for(session, plan, kept, order)
+            for plan, (order, kept) in zip(plans, prepared, strict=True)
+        ]
+        _send_all(session, plans[0], sent)
+    return [session.journal.task(order.task_id) for order in orders]
+
+
+def _prepare(session: Session, plan: Plan, task_id: str) -> tuple[Submission, Arrangement | None]:
     secrets = find_secrets(session, plan.config)
-    submission = make_submission(session, plan, new_task_id(), secrets)
-    kept = arrange(session, plan, submission.task_id)
+    submission = make_submission(session, plan, task_id, secrets)
+    kept = arrange(session, plan, task_id)
     if kept is not None:
         submission = attrs.evolve(submission, bundle=kept.completed(submission.bundle))
     _create_volumes(session, plan)
-    keep(session, submission.task_id, plan.task)
-    row = _record_intent(session, plan, submission, calling=kept is None)
-    if row.existing:
-        return row
-    if kept is not None:
-        session.journal.add_keeping(row.id, kept.store, kept.leave.expires_at if kept.leave else None)
+    keep(session, task_id, plan.task)
+    return submission, kept
+
+
+@contextmanager
+def _undecided(session: Session, submissions: Sequence[Submission]) -> Iterator[None]:
+    """Give up what an error leaves undecided, as an interrupt or a full disk: the next command looks what became of it."""
     try:
-        if kept is not None:
-            submission = _with_start(session, plan, kept, submission)
-            session.journal.mark_calling(submission.request_id)
-        return send(session, plan, submission)
+        yield
     except BaseException as error:
-        # Undecided, as after an interrupt or a full disk: the next command looks what became of it.
-        with suppress(FlowError):
-            session.journal.release(submission.request_id, _why(error))
+        for submission in submissions:
+            with suppress(FlowError):
+                session.journal.release(submission.request_id, _why(error))
         raise
 
 
@@ -67,7 +96,9 @@ def _why(error: BaseException) -> str:
     return error.message if isinstance(error, FlowError) else "the command that submitted it was interrupted"
 
 
-def _with_start(session: Session, plan: Plan, kept: Arrangement, submission: Submission) -> Submission:
+def _keep_for(session: Session, plan: Plan, kept: Arrangement, submission: Submission) -> Submission:
+    """Note where the task's results go; bring the task itself there for a provider that has machines fetch it."""
+    session.journal.add_keeping(submission.task_id, kept.store, kept.leave.expires_at if kept.leave else None)
     try:
         return with_start(session, plan, kept, submission)
     except FlowError as error:
@@ -76,13 +107,13 @@ def _with_start(session: Session, plan: Plan, kept: Arrangement, submission: Sub
         raise
 
 
-def _record_intent(session: Session, plan: Plan, submission: Submission, calling: bool) -> TaskRow:
+def _intent(session: Session, plan: Plan, submission: Submission) -> tuple[NewTask, NewSubmission]:
     from flow_core.bundle import rooted
     from flow_core.journal import NewSubmission, NewTask
     from flow_core.spec import fingerprint, to_mapping
 
     config = plan.config
-    return session.journal.record_intent(
+    return (
         NewTask(
             id=submission.task_id,
             name=plan.name,
@@ -98,7 +129,6 @@ def _record_intent(session: Session, plan: Plan, submission: Submission, calling
             money=plan.price_per_hour is not None,
         ),
         NewSubmission(request_id=submission.request_id),
-        calling,
     )
 
 
@@ -108,7 +138,7 @@ def send(session: Session, plan: Plan, submission: Submission) -> TaskRow:
     try:
         refs = [plan.provider.submit(submission)]
     except (TransientError, ProviderError, PluginError) as error:
-        refs = settle(session, plan, submission, error)
+        refs = settle(session, plan, [submission], error)[submission.request_id]
         if not isinstance(error, TransientError):
             warnings.warn(f"{error.message}; the task was accepted all the same", stacklevel=2)
     except FlowError as error:
@@ -116,6 +146,45 @@ def send(session: Session, plan: Plan, submission: Submission) -> TaskRow:
         session.journal.mark_refused(submission.request_id, reason, "failed")
         raise
     return _accept(session, plan, submission, refs)
+
+
+def _send_all(session: Session, plan: Plan, orders: Sequence[Submission]) -> None:
+    session.journal.mark_calling(*(order.request_id for order in orders))
+    answers: Mapping[str, TaskRef | Problem]
+    error: FlowError = TransientError(f"{plan.profile.name} gave no answer for it", "submit it again")
+    try:
+        answers = plan.provider.submit_many(orders)
+    except (TransientError, ProviderError, PluginError) as failed:
+        answers, error = {}, failed
+    except FlowError as refusal:
+        answers = {order.request_id: Problem("", "REFUSED", refusal.message, refusal.hint) for order in orders}
+    refs = {name: [ref] for name, ref in answers.items() if isinstance(ref, TaskRef)}
+    _accept_all(session, plan, orders, refs)
+    refused = [_refuse(session, plan, name, one) for name, one in answers.items() if isinstance(one, Problem)]
+    if silent := [order for order in orders if order.request_id not in answers]:
+        _accept_all(session, plan, silent, settle(session, plan, silent, error))
+    if refused:
+        text = f"{plan.profile.name} refused {len(refused)} of {len(orders)} tasks"
+        raise ConfigError(text, "the others were submitted: see `flow status`", problems=refused)
+
+
+def _refuse(session: Session, plan: Plan, request_id: str, problem: Problem) -> Problem:
+    reason = f"refused by {plan.profile.name}: {problem.message}"
+    session.journal.mark_refused(request_id, reason, "failed")
+    return problem
+
+
+def _accept_all(
+    session: Session, plan: Plan, orders: Sequence[Submission], refs: Mapping[str, Sequence[TaskRef]]
+) -> None:
+    """Record the references in one transaction; what asks for more than that is recorded by itself."""
+    names = (plan.provider.provider, plan.provider.profile)
+    single = {name: format_ref(*names, found[0]) for name, found in refs.items() if len(found) == 1}
+    for event in session.journal.mark_accepted_all(single):
+        session.host.event(event)
+    for order in orders:
+        if order.request_id in refs:
+            _accept(session, plan, order, refs[order.request_id])
 
 
 def _accept(session: Session, plan: Plan, submission: Submission, refs: Sequence[TaskRef]) -> TaskRow:
@@ -132,20 +201,25 @@ def _accept(session: Session, plan: Plan, submission: Submission, refs: Sequence
     return row
 
 
-def settle(session: Session, plan: Plan, submission: Submission, error: FlowError) -> Sequence[TaskRef]:
-    """Look for a submission of unknown outcome until the provider's settle time has passed; then raise ``error``."""
+def settle(
+    session: Session, plan: Plan, submissions: Sequence[Submission], error: FlowError
+) -> Mapping[str, Sequence[TaskRef]]:
+    """Look for submissions of unknown outcome until all are found; raise ``error`` after the provider's settle time."""
     from flow_core.waiting import retry
 
     wait = plan.provider.facts.settle_seconds
     since, deadline = time.time() - _DEADLINE, time.monotonic() + wait
+    names = [submission.request_id for submission in submissions]
     while True:
-        refs = retry(lambda: plan.provider.find([submission.request_id], since)).get(submission.request_id, [])
-        if refs:
+        refs = retry(lambda: plan.provider.find(names, since))
+        if len(refs) == len(names):
             return refs
         if time.monotonic() >= deadline:
             break
         time.sleep(min(2.0, wait))
-    session.journal.mark_abandoned(submission.request_id, f"never submitted: {error.message}", "failed")
+    _accept_all(session, plan, submissions, refs)
+    for name in (name for name in names if name not in refs):
+        session.journal.mark_abandoned(name, f"never submitted: {error.message}", "failed")
     raise error
 
 

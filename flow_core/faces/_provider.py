@@ -129,6 +129,12 @@ class Provider(Face):
         """Submit; idempotent by ``submission.request_id``. TransientError means that the outcome is unknown."""
         return self._typed("flow_provision_submit", self._call("flow_provision_submit", submission=submission), TaskRef)
 
+    def submit_many(self, submissions: Sequence[Submission]) -> dict[str, TaskRef | Problem]:
+        """Submit many at once, each as :meth:`submit` does; its reference or its refusal by request id."""
+        hook = "flow_provision_submit_many"
+        answer = self._mapped(hook, self._call(hook, submissions=tuple(submissions)))
+        return {n: one if isinstance(one, Problem) else self._typed(hook, one, TaskRef) for n, one in answer.items()}
+
     def find(self, request_ids: Sequence[str], since: float) -> dict[str, list[TaskRef]]:
         """Return every reference of each request id, oldest first; ids that are surely unknown are absent."""
         hook = "flow_provision_find"

@@ -195,7 +195,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
             return {one.request_id: self.flow_provision_submit(one) for one in submissions}
         known = {one.request_id: self._folders.job(one.request_id) for one in submissions}
         answer: dict[str, TaskRef | Problem] = {r: Name(job[0], r).ref for r, job in known.items() if job}
-        asked = [(one, tuple(self._argv(one, ""))) for one in submissions if not known[one.request_id]]
+        asked = [(one, _alike(self._argv(one, ""))) for one in submissions if not known[one.request_id]]
         for group in _arrays.groups(asked):
             answer.update(self._submit_array(group))
         return answer
@@ -402,6 +402,11 @@ def _undecided() -> TransientError:
 
 def _whole(job: str) -> str:
     return job.partition("_")[0]
+
+
+def _alike(argv: Sequence[str]) -> tuple[str, ...]:
+    """What must be the same in one array: all but the name, which is then that of the first."""
+    return tuple(word for word in argv if not word.startswith("--job-name="))
 
 
 def _log(path: str) -> list[str]:

@@ -71,7 +71,12 @@ def was_killed(node: TaskReport | None) -> bool:
 
 def needs_nobody(node: TaskReport | None) -> bool:
     """Whether Slurm need not be asked any more."""
-    return knows_the_end(node) and not was_killed(node)
+    return knows_the_end(node) and not _is_open_to_slurm(node)
+
+
+def _is_open_to_slurm(node: TaskReport | None) -> bool:
+    """Whether the runner saw an end of which only Slurm knows what it was: a kill for memory, a node that failed."""
+    return was_killed(node) or (node is not None and node.state == "preempted")
 
 
 def accepted() -> TaskReport:
@@ -82,7 +87,7 @@ def accepted() -> TaskReport:
 def report(job: Job, node: TaskReport | None, at: float) -> TaskReport:
     """Merge what Slurm says (asked ``at``) with what the folder says, whose word on an end counts first."""
     if node is not None and knows_the_end(node):
-        return _killed(job, node) if was_killed(node) else node
+        return _judged(job, node) if _is_open_to_slurm(node) else node
     if job.state == "PENDING":
         return _pending(job, node, at)
     if not job.is_final or (job.state in ("COMPLETED", "FAILED") and time.time() - (job.end or at) < _SETTLING):
@@ -90,9 +95,13 @@ def report(job: Job, node: TaskReport | None, at: float) -> TaskReport:
     return _ended(job, node, at)
 
 
-def _killed(job: Job, node: TaskReport) -> TaskReport:
+def _judged(job: Job, node: TaskReport) -> TaskReport:
     if not job.is_final:
         return attrs.evolve(node, state="running", reason="ending")
+    if job.state == "NODE_FAIL" and node.state == "preempted":
+        state, reason = _verdict(job)
+        last = attrs.evolve(node.attempts[-1], state=state, reason=reason)
+        return attrs.evolve(node, state=state, reason=reason, attempts=(*node.attempts[:-1], last))
     return attrs.evolve(node, reason=OUT_OF_MEMORY) if job.state == "OUT_OF_MEMORY" else node
 
 
