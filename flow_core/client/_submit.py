@@ -42,7 +42,7 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     given up; until then the journal keeps the intent, and when this process is killed the next command goes on looking.
     """
     submission, kept = _prepare(session, plan, new_task_id())
-    (row,) = session.journal.record_intents([_intent(session, plan, submission)])
+    row = session.journal.record_intent(*_intent(session, plan, submission))
     if row.existing:
         return row
     _note_keeping(session, submission, kept)
