@@ -42,7 +42,7 @@ def submit(session: Session, plan: Plan) -> TaskRow:
     given up; until then the journal keeps the intent, and when this process is killed the next command goes on looking.
     """
     submission, kept = _prepare(session, plan, new_task_id())
-    (row,) = session.journal.record_intents([_intent(session, plan, submission)], calling=kept is None)
+    row = session.journal.record_intent(*_intent(session, plan, submission), calling=kept is None)
     if row.existing:
         return row
     with _undecided(session, [submission]):

@@ -1,4 +1,4 @@
-"""A Slurm cluster for each test module that wants one; each test finds it empty."""
+"""A Slurm cluster for each process of tests; each test finds it empty."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def _needs(accounting: bool = False, rest: bool = False) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _module_cluster() -> Iterator[Cluster]:
     _needs()
     with clusters.running() as cluster:
         yield cluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def _module_full_cluster() -> Iterator[Cluster]:
     _needs(accounting=True, rest=True)
     with clusters.running(accounting=True, rest=True) as cluster:

@@ -124,3 +124,12 @@ def test_json_has_the_shape_of_the_real_one(shell: Shell, cluster: Cluster) -> N
         if None not in (job[key], real[key]) and type(job[key]) is not type(real[key])
     }
     assert differ == {}
+
+
+def test_a_number_that_there_is_not_is_answered_as_slurm_answers_it(shell: Shell) -> None:
+    invalid = "slurm_load_jobs error: Invalid job id specified\n"
+    for words in (("squeue", "-j", "123"), ("scontrol", "show", "job", "123")):
+        done = shell.run(*words)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", invalid)
+    done = shell.run("sacct", "-n", "-j", "123")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -193,6 +193,34 @@ def test_the_warning_comes_before_the_limit(work: Path) -> None:
     assert (run.returncode, run.stdout) == (3, "warned\n")
 
 
+OLD_PYTHON = next((p for p in (Path.home() / ".pyenv/versions").glob("3.8.*/bin")), None)
+
+
+@pytest.mark.skipif(OLD_PYTHON is None, reason="no Python 3.8 here")
+def test_steps_and_requeues_need_no_newer_python(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = work / "flow"
+    monkeypatch.setenv("PATH", f"{OLD_PYTHON}:{os.environ['PATH']}")
+    (folder / "job.sh").write_text(
+        "#!/bin/bash\n#SBATCH -N 2\npython3 -V\nsrun -l bash -c 'echo $SLURM_NODEID' | sort\n"
+        '[ -n "$SLURM_RESTART_COUNT" ] || { scontrol requeue $SLURM_JOB_ID; sleep 30; }\n'
+    )
+
+    run = _flow(folder, work / "home", "run", "-q", "job.sh")
+
+    assert (run.returncode, run.stderr) == (0, "")
+    assert re.fullmatch(r"(Python 3\.8\.\d+\n0: 0\n1: 1\n){2}", run.stdout)
+
+
+def test_a_launcher_that_is_killed_takes_all_with_it(work: Path) -> None:
+    folder = work / "flow"
+    (folder / "job.sh").write_text("#!/bin/bash\n#SBATCH -n1\nsetsid sleep 60 & echo $! > pid\nkill -9 $PPID\nwait\n")
+
+    run = _flow(folder, work / "home", "run", "-q", "job.sh")
+
+    assert run.returncode == 137
+    assert not Path("/proc", (folder / "pid").read_text().strip()).exists()
+
+
 def test_a_script_that_is_killed_ends_as_a_shell_says_it(work: Path) -> None:
     folder = work / "flow"
     (folder / "job.sh").write_text("#!/bin/bash\n#SBATCH -n1\nkill -9 $$\n")

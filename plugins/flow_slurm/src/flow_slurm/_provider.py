@@ -51,6 +51,7 @@ from flow_slurm._volumes import Volumes
 
 _FEW = 20  # tasks; of so few the folders are looked at before Slurm is asked
 _MACHINES_EVERY = 60.0
+_SAME = 60.0  # seconds between a submit and the note of its job
 _STUCK = 20.0  # seconds after a cancel's grace until the job itself is ended
 _PASSED_OF_SLURM = ("SLURM*", "CUDA_*", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "TMPDIR")
 
@@ -297,8 +298,24 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         known = _jobs.parse(answer)
         jobs = {name: self._believed(name, known.get(name.job)) for name in names.values()}
         told = self._folders.reports([name.request for name, job in jobs.items() if not _waits(job)])
+        jobs |= self._accounted([name for name, job in jobs.items() if job is None], told)
         reports = {ref: self._report(name, jobs[name], told.get(name.request), at) for ref, name in names.items()}
         return {ref: report for ref, report in reports.items() if report is not None}
+
+    def _accounted(self, forgotten: Sequence[Name], told: Mapping[str, TaskReport | None]) -> dict[Name, Job | None]:
+        """Ask accounting for the jobs that Slurm has forgotten and whose folders have no end."""
+        asked = [n for n in forgotten if (node := told.get(n.request)) is not None and not _states.knows_the_end(node)]
+        if not asked or self._settings.rest is not None:
+            return {}
+        found = _jobs.remembered(self._shell, [name.job for name in asked])
+        return {name: job for name in asked if (job := found.get(name.job)) and job.is_final and self._is_of(name, job)}
+
+    def _is_of(self, name: Name, job: Job) -> bool:
+        """Whether accounting means this task: it keeps comments only where it is told to."""
+        if job.comment:
+            return self._believed(name, job) is not None
+        known = self._folders.job(name.request)
+        return known is not None and abs(known[1] - job.submitted) < _SAME
 
     def _believed(self, name: Name, job: Job | None) -> Job | None:
         """A controller that was killed may have lost the job and given its id to another."""

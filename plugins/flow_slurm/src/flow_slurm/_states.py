@@ -8,7 +8,7 @@ import time
 import attrs
 
 from flow_core import Attempt, TaskReport
-from flow_slurm._jobs import Job
+from flow_slurm._jobs import ACCOUNTED, Job
 
 _SETTLING = 10.0  # seconds after the end of a job in which its folder may still be on its way over the network
 _KILLED = 137
@@ -26,6 +26,7 @@ _STATES = {
 }
 _OPEN = ("running", "pending", "lost")
 _FAILED = {
+    ACCOUNTED: "it failed, says accounting, which does not know its exit code",
     "NonZeroExitCode": "exit code {code}",
     "JobLaunchFailure": "it was killed or could not be started on {nodes}",
 }
@@ -150,7 +151,8 @@ def _verdict(job: Job) -> tuple[str, str]:
 
 def _told(last: Attempt, job: Job, state: str, reason: str) -> Attempt:
     code = last.exit_code
-    if code is None and state in ("failed", "succeeded") and job.state in ("FAILED", "COMPLETED", "OUT_OF_MEMORY"):
+    said = ("COMPLETED",) if job.reason == ACCOUNTED else ("FAILED", "COMPLETED", "OUT_OF_MEMORY")
+    if code is None and state in ("failed", "succeeded") and job.state in said:
         code = job.exit_code
     return attrs.evolve(last, state=state, reason=reason, exit_code=code, ended_at=last.ended_at or job.end)
 

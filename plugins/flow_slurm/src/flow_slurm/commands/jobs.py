@@ -165,6 +165,21 @@ def named(flow: Flow, word: str) -> list[Job]:
     return chosen
 
 
+INVALID = "slurm_load_jobs error: Invalid job id specified"
+
+
+def those_named(flow: Flow, words: Iterable[str]) -> tuple[list[Job], list[str]]:
+    """Return the jobs, and the words that stand for none."""
+    found: list[Job] = []
+    missing: list[str] = []
+    for word in words:
+        try:
+            found += named(flow, word)
+        except NotFoundError:
+            missing.append(word)
+    return found, missing
+
+
 def _tasks(flow: Flow, wanted: int) -> list[Task]:
     try:
         return find(wanted)

@@ -11,7 +11,7 @@ import click
 from flow_core import Flow
 from flow_slurm.commands import json_shape
 from flow_slurm.commands.columns import SACCT
-from flow_slurm.commands.jobs import Job, jobs as as_jobs, named
+from flow_slurm.commands.jobs import Job, jobs as as_jobs, those_named
 from flow_slurm.commands.squeue import words
 
 _DEFAULT = "JobID,JobName,Partition,Account,AllocCPUS,State,ExitCode"
@@ -56,7 +56,7 @@ def command(
     flow = Flow()
     flow.refresh()
     if jobs:
-        found = [job for word in jobs for job in named(flow, word)]
+        found, _ = those_named(flow, jobs)
     else:
         found = as_jobs(flow, reversed(flow.tasks(limit=None, since=_since(starttime))))
     wanted = _states(state)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from flow_core import Flow, NotFoundError
-from flow_slurm.commands.jobs import Job, named, read_all
+from flow_core import Flow
+from flow_slurm.commands.jobs import Job, read_all, those_named
 from flow_slurm.commands.squeue import _states, words
 
 
@@ -42,7 +42,7 @@ def command(
     if not (numbers or user or me or name or partition or state):
         raise click.UsageError("no job identification provided")
     flow = Flow()
-    found, missing = _named(flow, numbers) if numbers else (read_all(flow, live=True), [])
+    found, missing = those_named(flow, _words(numbers)) if numbers else (read_all(flow, live=True), [])
     wanted = _states(state)
     for job in found:
         if _is_meant(job, user, name, partition) and (not wanted or job.state in wanted) and job.is_live:
@@ -54,15 +54,8 @@ def command(
     return 1 if missing and not quiet else 0
 
 
-def _named(flow: Flow, numbers: Sequence[str]) -> tuple[list[Job], list[str]]:
-    found: list[Job] = []
-    missing: list[str] = []
-    for word in (one for number in numbers for one in _apart(number)):
-        try:
-            found += named(flow, word)
-        except NotFoundError:
-            missing.append(word)
-    return found, missing
+def _words(numbers: Sequence[str]) -> list[str]:
+    return [word for number in numbers for word in _apart(number)]
 
 
 def _apart(text: str) -> list[str]:

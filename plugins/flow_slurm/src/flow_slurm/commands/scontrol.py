@@ -9,7 +9,7 @@ import click
 
 from flow_core import Flow
 from flow_slurm.commands.columns import LETTERS
-from flow_slurm.commands.jobs import Job, clock, named, read_all, stamp
+from flow_slurm.commands.jobs import INVALID, Job, clock, read_all, stamp, those_named
 from flow_slurm.shims.scontrol import compress, expand
 
 
@@ -17,7 +17,7 @@ from flow_slurm.shims.scontrol import compress, expand
 @click.argument("words", nargs=-1)
 @click.option("-o", "--oneliner", is_flag=True, help="One line for each job.")
 @click.option("-d", "--details", is_flag=True, help="Accepted for what is typed by habit.")
-def command(words: Sequence[str], oneliner: bool, details: bool) -> None:  # noqa: ARG001
+def command(words: Sequence[str], oneliner: bool, details: bool) -> int:  # noqa: ARG001
     """Show tasks as `scontrol show job [N]` does; `show hostnames LIST` and `show hostlist HOSTS`."""
     verb, what, *rest = [*words, "", ""][: max(2, len(words))]
     if verb != "show":
@@ -26,23 +26,28 @@ def command(words: Sequence[str], oneliner: bool, details: bool) -> None:  # noq
         )
     if what in ("job", "jobs", "jobid") or what.startswith("job="):
         number = what.partition("=")[2] or next(iter(rest), "")
-        _show(number, " " if oneliner else "\n   ")
-    elif what in ("hostnames", "hostname"):
+        return _show(number, " " if oneliner else "\n   ")
+    if what in ("hostnames", "hostname"):
         sys.stdout.writelines(f"{host}\n" for host in expand(",".join(rest)))
     elif what in ("hostlist", "hostlistsorted"):
         click.echo(compress(expand(",".join(rest))))
     else:
         raise click.UsageError(f"there is nothing to show of {what or 'this'}; there are job, hostnames and hostlist")
+    return 0
 
 
-def _show(number: str, between: str) -> None:
+def _show(number: str, between: str) -> int:
     flow = Flow()
     flow.refresh()
-    found = named(flow, number) if number else read_all(flow, live=False)
+    found, missing = those_named(flow, [number]) if number else (read_all(flow, live=False), [])
+    if missing:
+        click.echo(INVALID, err=True)
+        return 1
     if not found:
         click.echo("No jobs in the system")
     for job in found:
         sys.stdout.write(between.join(_lines(job)) + "\n" + ("" if between == " " else "\n"))
+    return 0
 
 
 def _lines(job: Job) -> Iterator[str]:

@@ -10,7 +10,7 @@ import click
 
 from flow_core import Flow
 from flow_slurm.commands import columns, json_shape
-from flow_slurm.commands.jobs import STATES, Job, named, read_all
+from flow_slurm.commands.jobs import INVALID, STATES, Job, read_all, those_named
 
 _DEFAULT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
 _LONG = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
@@ -56,15 +56,16 @@ def command(
     names: str | None,
     sort: Sequence[str],
     as_json: bool,
-) -> None:
+) -> int:
     """Show the tasks of all providers that wait and run, as squeue does.
 
     Pending tasks of an array stand in one line, as 12_[3-9].
     """
     flow = Flow()
-    found = (
-        [job for word in jobs for job in named(flow, word)] if jobs else read_all(flow, live=not states and not as_json)
-    )
+    found, missing = those_named(flow, jobs) if jobs else (read_all(flow, live=not states and not as_json), [])
+    if missing and not found:
+        click.echo(INVALID, err=True)
+        return 1
     wanted = _states(states)
     found = [
         job for job in found if (job.is_live if wanted is None and not as_json else not wanted or job.state in wanted)
@@ -76,16 +77,17 @@ def command(
         found.sort(key=columns.LETTERS[letter.lstrip("+-")].text, reverse=letter.startswith("-"))
     if as_json:
         click.echo(json_shape.squeue(found))
-        return
+        return 0
     shown = found if apart else _gathered(found)
     if names:
         columns.by_names(names, shown, not noheader)
-        return
+        return 0
     if is_long and not noheader and not template:
         from datetime import datetime
 
         sys.stdout.write(datetime.now().strftime("%a %b %d %H:%M:%S %Y\n"))
     columns.by_letters(template or (_START if start else _LONG if is_long else _DEFAULT), shown, not noheader)
+    return 0
 
 
 def _states(words_: Sequence[str]) -> set[str] | None:

@@ -269,7 +269,9 @@ def _pump(stream: Any, name: str, connection: Connection, lock: threading.Lock) 
 def _obey(connection: Connection, process: "subprocess.Popen[bytes]") -> None:
     """Pass on stdin and signals; when `srun` is gone, the process goes too."""
     assert process.stdin is not None
-    with suppress(EOFError, OSError, ValueError):
+    with suppress(
+        EOFError, OSError, ValueError, TypeError
+    ):  # it may be closed while we read: some Pythons say TypeError
         while True:
             what, value = connection.recv()
             if what == "signal":
