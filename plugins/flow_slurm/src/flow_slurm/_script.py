@@ -34,7 +34,7 @@ FLOW_NODE_IPS=$("$q" -I -S -c {addresses} $hosts)
 FLOW_RUNNER_MASTER=${{FLOW_NODE_IPS%%,*}}
 FLOW_RUNNER_RUN=$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}
 export FLOW_NODE_IPS FLOW_RUNNER_MASTER FLOW_RUNNER_RUN
-trap : TERM INT HUP
+trap : TERM INT HUP USR1 USR2
 srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 ${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}} \\
     --kill-on-bad-exit=1 --overlap --unbuffered --input=none "$q" -I -S {runner} run "$PWD"
 code=$?

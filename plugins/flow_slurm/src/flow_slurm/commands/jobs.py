@@ -29,7 +29,7 @@ STATES = {
 }
 """Flow's states in Slurm's words, and their short forms."""
 
-_NATIVE = re.compile(r"(\d+)(_\d+)?")
+_NATIVE = re.compile(r"(\d+)(_\d+)?(/.*)?")  # as the provider refers to it: the job, then the request
 
 
 @attrs.frozen
