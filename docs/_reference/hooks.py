@@ -33,7 +33,7 @@ REQUIRED = frozenset(
 # Declared, so that providers can be written against them; nothing in core calls them yet.
 NOT_CALLED = frozenset(
     {
-        *("flow_provision_submit_many", "flow_provision_release", "flow_resource_list", "flow_resource_delete"),
+        *("flow_provision_submit_many", "flow_provision_release"),
         *("flow_volume_attach"),
     }
 )
