@@ -39,7 +39,7 @@ def services() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
-    pytest.importorskip("s3fs", reason="flow-fsspec[s3] is not installed")
+    pytest.importorskip("botocore", reason="flow-fsspec[s3] is not installed")
     module = services()
     with module.scratch("mithril-s3") as folder, module.s3_service(folder) as service:
         yield service

@@ -61,7 +61,9 @@ class KeptMachines:
             self._records.change(request, on=kept.request)  # before it is asked: a killed client finds out
             try:
                 if self._claim(kept, order, request, wish.seconds):
-                    return self._taken(request, kept)
+                    taken = self._taken(request, kept)
+                    self._fleet.delivering(taken, order, str, 0.0)  # begun at once: somebody waits for its first line
+                    return taken
             except TransientError:  # claimed or not: without its folder nothing runs there
                 continue
         self._records.change(request, on="")
