@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flow_core.testing._bench import Bench as Bench
     from flow_core.testing._contract import Contract as Contract
+    from flow_core.testing._order import order as order
     from flow_core.testing.auth import AuthContract as AuthContract
     from flow_core.testing.files import FileContract as FileContract
     from flow_core.testing.frontends import FrontendContract as FrontendContract
@@ -48,6 +49,7 @@ _HOMES = {
     "ShellContract": "shell",
     "VolumeContract": "volumes",
     "WrapperContract": "wrappers",
+    "order": "_order",
 }
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "ShellContract",
     "VolumeContract",
     "WrapperContract",
+    "order",
 ]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from flow_core import Flow
 from flow_core.client import Task
@@ -22,6 +23,7 @@ from flow_core.errors import AuthError, ConfigError, FlowError, TransientError
 from flow_core.secrets import Secret
 from flow_core.types import LIVE_STATES, OfferRequest, parse_ref
 from flow_mithril._api import Api
+from flow_mithril._commands import mithril
 from flow_mithril.testing import Double
 
 Make = Callable[..., Flow]
@@ -223,3 +225,12 @@ def test_outputs_of_several_machines_are_refused_before_anything_is_bought(doubl
 
     assert [problem.path for problem in found.value.problems] == ["outputs"]
     assert bids(double) == []
+
+
+def test_a_sweep_finds_its_profile_where_another_provider_is_the_default(make: Make, tmp_path: Path) -> None:
+    make()
+    config = yaml.safe_load((tmp_path / "home" / "config.yaml").read_text())
+    config["profiles"]["here"] = {"provider": "local"}
+    (tmp_path / "home" / "config.yaml").write_text(yaml.safe_dump({**config, "default": "here"}))
+    done = CliRunner().invoke(mithril, ["sweep"])
+    assert (done.exit_code, done.stderr) == (0, "flow: nothing is left over\n"), done.output

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flow_core import Flow, StateError, TaskRef, TransientError
-from flow_core.testing._order import order
+from flow_core.testing import order
 from flow_core.types import new_request_id, parse_ref
 
 from .cluster import Cluster

@@ -9,7 +9,7 @@ import pytest
 
 from flow_core import AuthError, ConfigError, Flow, TransientError
 from flow_core.settings import options
-from flow_core.testing._order import order
+from flow_core.testing import order
 from flow_core.types import new_request_id, parse_ref
 from flow_slurm import _rest_job
 from flow_slurm._settings import SlurmSettings

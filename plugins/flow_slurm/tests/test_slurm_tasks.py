@@ -8,7 +8,7 @@ import pytest
 
 from flow_core import ConfigError, Flow, TaskReport
 from flow_core.client import Task
-from flow_core.testing._order import order
+from flow_core.testing import order
 from flow_core.types import new_request_id, parse_ref
 
 from .cluster import Cluster

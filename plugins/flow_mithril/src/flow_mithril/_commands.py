@@ -15,7 +15,7 @@ def mithril() -> None:
 
 
 @mithril.command(short_help="List what is left over, and end it.")
-@click.option("--profile", metavar="NAME", help="Profile; default: the default one.")
+@click.option("--profile", metavar="NAME", help="Profile; default: the only one of Mithril.")
 @click.option("--yes", is_flag=True, help="End what is listed.")
 def sweep(profile: str | None, yes: bool) -> None:
     """List machines that no open task of this machine's journal uses and keys that outlived theirs; end them with --yes.
@@ -27,7 +27,7 @@ def sweep(profile: str | None, yes: bool) -> None:
     from flow_core.types import LIVE_STATES, parse_ref
 
     flow = Flow()
-    provider = flow.provider(profile)
+    provider = flow.provider(profile or "mithril")
     flow.refresh()
     tasks = flow.tasks(limit=None, states=LIVE_STATES, profile=provider.profile)
     used = {parse_ref(task.row.ref)[2].id.partition("+")[0] for task in tasks if task.row.ref}
