@@ -23,10 +23,16 @@ def note(folder: str, attempt: int) -> None:
         create_json(_path(folder, attempt), {"run": run})
 
 
+def is_of_this(folder: str, attempt: int) -> bool:
+    """Whether an attempt was begun in this start; never where the platform does not name its starts."""
+    run = os.environ.get("FLOW_RUNNER_RUN")
+    return bool(run) and (read_json(_path(folder, attempt)) or {}).get("run") == run
+
+
 def close_earlier(folder: str, ranks: List[int]) -> None:
     """End what an earlier start left without an end, of these ranks in the last attempt."""
-    run, numbers = os.environ.get("FLOW_RUNNER_RUN"), attempts(folder)
-    if not run or not numbers or (read_json(_path(folder, numbers[-1])) or {}).get("run") == run:
+    numbers = attempts(folder)
+    if not os.environ.get("FLOW_RUNNER_RUN") or not numbers or is_of_this(folder, numbers[-1]):
         return
     for rank in (Rank(folder, numbers[-1], number) for number in ranks):
         if not rank.record().ended and not watcher.is_watched(rank.path):

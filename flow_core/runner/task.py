@@ -301,6 +301,8 @@ class Task:
         done = outcome.attempt(self.attempt, exits, self._plan.ranks)
         self.past.append(done)
         self.ranks = {}
+        if done["state"] == "preempted" and starts.is_of_this(self.folder, self.attempt):
+            self.leaving = self.leaving or str(done["reason"])  # who starts us starts all ranks again
         if not outcome.tries_again(self.past, self._plan):
             self._finish(self._report(retry=False))
         elif not self.leaving:

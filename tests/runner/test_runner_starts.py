@@ -113,6 +113,16 @@ def test_a_command_that_the_platform_signals_before_its_runner_is_preempted(star
     assert not (starts.folder / "final.json").exists()
 
 
+def test_a_rank_whose_platform_has_not_told_it_yet_begins_no_attempt_in_the_old_start(starts: Starts) -> None:
+    starts.stage("echo up; exec sleep 60", num_instances=2)
+    told, untold = starts.start("one", rank=1), starts.start("one", rank=0)
+    for rank in (0, 1):
+        until("it runs", lambda rank=rank: starts.said(rank=rank))  # type: ignore[misc]
+    told.terminate()
+    until("all have left", lambda: told.poll() is not None and untold.poll() is not None)
+    assert (starts.states(), (starts.folder / "attempts/2").exists()) == (["preempted"], False)
+
+
 def test_a_command_that_is_ended_by_somebody_else_has_failed(starts: Starts) -> None:
     runner = starts.stage("echo up; exec sleep 60").start("1.0")
     until("it runs", lambda: starts.said() == b"up\n")
