@@ -62,11 +62,6 @@ def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSetti
     yield from _mounts(config)
     yield from _keep(config, options, settings, world)
     yield from _volumes(config, world)
-    if config.outputs and config.num_instances > 1:
-        text = "the files of several machines are not brought to a result store"
-        yield Problem(
-            "outputs", "CAPABILITY", text, "write them to a volume or a store of your own, or use one machine"
-        )
     if settings.self_release == "ask":
         yield Problem(
             "options.mithril",
