@@ -332,11 +332,15 @@ class Cluster:
     def crash(self, node: str) -> None:
         """Take a node down with everything that runs on it."""
         self.kill(node)
-        found = [process for process in self._processes() if self._is_on(process, node)]
-        for number in (signal.SIGSTOP, signal.SIGKILL):  # none may see another one go
+        stopped: dict[int, psutil.Process] = {}  # none may see another one go, nor one that it has just started
+        while found := [one for one in self._processes() if one.pid not in stopped and self._is_on(one, node)]:
             for process in found:
+                stopped[process.pid] = process
                 with suppress(psutil.Error):
-                    process.send_signal(number)
+                    process.suspend()
+        for process in stopped.values():
+            with suppress(psutil.Error):
+                process.kill()
 
     def _is_on(self, process: psutil.Process, node: str) -> bool:
         with suppress(psutil.Error):

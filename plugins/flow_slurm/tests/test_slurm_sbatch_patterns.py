@@ -45,7 +45,7 @@ PATTERNS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "step_fails": ("#SBATCH -n 2\nsrun -n2 bash -c 'exit $((SLURM_PROCID * 3))' 2>/dev/null\necho rc $?", ()),
     "kill_others": (
-        "#SBATCH -n 2\nsrun -K -n2 bash -c 'if [ $SLURM_PROCID = 0 ]; then exit 3; fi; sleep 30; echo late' 2>/dev/null\n"
+        "#SBATCH -n 2\nsrun -K -n2 bash -c 'if [ $SLURM_PROCID = 0 ]; then exit 3; fi; exec sleep 30' 2>/dev/null\n"
         "[ $? -ne 0 ] && echo ended",
         (),
     ),
