@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from flow_core import ConflictError, Flow, NotFoundError, nodes
+from flow_local import _volumes
 
 pytestmark = pytest.mark.skipif(bool(nodes.mounts_impossible()), reason=f"no mounts here: {nodes.mounts_impossible()}")
 
@@ -69,6 +74,25 @@ def test_a_volume_in_use_is_not_deleted(flow: Flow, project: Path) -> None:
 
     (project / "go").touch()
     task.wait(timeout=20)
+    assert flow.delete_volume("data") is True
+
+
+def test_a_task_that_is_put_away_while_it_is_looked_at_keeps_no_volume(
+    flow: Flow, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.create_volume("data")
+    task = flow.submit("while [ ! -e go ]; do sleep 0.02; done", volumes=["data"])
+    tasks = Path(os.environ["FLOW_HOME"]) / "state/local/tasks"
+
+    def put_away(text: bytes) -> object:
+        (project / "go").touch()
+        task.wait(timeout=20)
+        end = time.monotonic() + 20
+        while list(tasks.glob("flow-*")) and time.monotonic() < end:
+            time.sleep(0.01)
+        return json.loads(text)
+
+    monkeypatch.setattr(_volumes, "json", SimpleNamespace(loads=put_away))
     assert flow.delete_volume("data") is True
 
 

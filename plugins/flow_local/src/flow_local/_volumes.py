@@ -166,7 +166,8 @@ class Volumes:
                 document = json.loads(bundle.read_bytes())
             except FileNotFoundError:  # it ended between the two looks
                 continue
-            if name in document.get("volumes", []) and not (bundle.parent / "final.json").exists():
+            has_ended = (bundle.parent / "final.json").exists() or not bundle.exists()  # it was put away just then
+            if name in document.get("volumes", []) and not has_ended:
                 yield document["task_id"]
 
     def _read(self, folder: Path) -> Document:
