@@ -94,7 +94,7 @@ def test_a_task_that_is_put_away_while_it_is_looked_at_keeps_no_volume(
         return json.loads(text)
 
     monkeypatch.setattr(_volumes, "json", SimpleNamespace(loads=put_away))
-    assert flow.delete_volume("data") is True
+    assert flow.provider().delete_volume("data") is True
 
 
 def test_a_mount_that_fails_is_not_the_tasks_own_exit_code(flow: Flow, project: Path) -> None:
