@@ -50,13 +50,26 @@ def full_cluster(_module_full_cluster: Cluster, monkeypatch: pytest.MonkeyPatch)
     yield from _lent(_module_full_cluster, monkeypatch)
 
 
+@pytest.fixture
+def own_cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster of this test alone: what a controller forgets, its nodes remember, and refuse the same number again."""
+    _needs()
+    with clusters.running() as cluster:
+        _enter(cluster, monkeypatch)
+        yield cluster
+
+
 def _lent(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    _enter(cluster, monkeypatch)
+    yield cluster
+    cluster.clear()
+
+
+def _enter(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_"))]:
         monkeypatch.delenv(name)
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
-    yield cluster
-    cluster.clear()
 
 
 @pytest.fixture
