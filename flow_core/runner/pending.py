@@ -1,9 +1,9 @@
 """Whether something of an ended task is still to be brought to its store; cheap to ask."""
 
-import fcntl
 import os
 
 from .record import read_json
+from .watcher import is_watched
 
 
 def is_pending(folder: str) -> bool:
@@ -18,14 +18,4 @@ def is_given_up(folder: str) -> bool:
 
 def is_under_way(folder: str) -> bool:
     """Whether a process of this machine is at it."""
-    try:
-        lock = os.open(folder + "/upload.lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return False
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
+    return is_watched(folder + "/upload.lock")
