@@ -60,7 +60,10 @@ class Exit(NamedTuple):
 
 
 def parse_exit(data: bytes, modified: Optional[float] = None) -> Exit:
-    """Read an exit record; ``modified`` (epoch seconds) dates an end that no line dates."""
+    """Read an exit record; ``modified`` (epoch seconds) dates an end that no line dates.
+
+    Such an end is never before the beginning, as a file's time may be: it comes from a clock that is a tick behind.
+    """
     found: Dict[str, Any] = {}
     for line in data.split(b"\n")[:-1]:
         words = line.decode("utf-8", "replace").split(" ")
@@ -70,9 +73,10 @@ def parse_exit(data: bytes, modified: Optional[float] = None) -> Exit:
                 read[1](found, words)
             except ValueError:  # two torn lines grown together
                 continue
-    if modified is not None and Exit(**found).ended:
-        found.setdefault("ended_at", modified)
-    return Exit(**found)
+    said = Exit(**found)
+    if modified is None or said.ended_at is not None or not said.ended:
+        return said
+    return said._replace(ended_at=max(modified, said.began.epoch if said.began else modified))
 
 
 def _began(found: Doc, words: List[str]) -> None:

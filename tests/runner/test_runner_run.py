@@ -73,6 +73,13 @@ def test_it_exits_with_the_ranks_code(folder: Folder) -> None:
     assert folder.final()["state"] == "failed"
 
 
+def test_an_end_that_only_the_file_dates_is_not_before_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "exit"
+    path.write_text("b boot 1000.500000 7.0 here\nx 3\n")
+    os.utime(path, (1000.498, 1000.498))  # the clock of a file system is up to a tick behind
+    assert record.read_exit(str(path)).ended_at == 1000.5
+
+
 def test_a_killed_command_gives_128_and_its_signal(folder: Folder) -> None:
     assert folder.stage("kill -9 $$").code(0) == 137
 
