@@ -22,6 +22,7 @@ _SBIN = "/usr/sbin:/sbin"
 _NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 _ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")
 _REST = ("slurmrestd",)
+_TITLED = ("slurmstepd", "slurmscriptd")  # they write their titles over their environment
 GPUS = {"node1": ("a100", 4), "node2": ("a100", 4), "node3": ("h100", 2)}
 """The fake GPUs of each node: type and count."""
 
@@ -344,8 +345,8 @@ class Cluster:
 
     def _is_on(self, process: psutil.Process, node: str) -> bool:
         with suppress(psutil.Error):
-            if process.name() == "slurmstepd":
-                return any(file.path.endswith(f"/log/{node}.log") for file in process.open_files())
+            if process.name() in _TITLED:
+                return self._log(process) == f"{node}.log"
             return process.environ().get("SLURMD_NODENAME") == node
         return False
 
@@ -360,31 +361,30 @@ class Cluster:
 
     def stop(self) -> None:
         """End everything that belongs to this cluster, and nothing else."""
-        if "slurmctld" in self._daemons:
-            self.run("scancel", "--full", *self.run("squeue", "-h", "-o", "%A").stdout.split())
-        daemons = list(self._daemons.values())
-        for daemon in reversed(daemons):
-            daemon.terminate()
-        for daemon in reversed(daemons):
-            with suppress(subprocess.TimeoutExpired):
-                daemon.wait(5)
+        for daemon in self._daemons.values():
             daemon.kill()
             daemon.wait()
-        for process in self._processes():
-            _kill_tree(process)
+        while found := list(self._processes()):
+            for process in found:
+                with suppress(psutil.Error):
+                    process.kill()
 
     def _processes(self) -> Iterator[psutil.Process]:
+        """Yield what belongs to this cluster: its daemons, what they have started, and what its tasks have."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if process.pid != os.getpid() and process.environ().get("SLURM_CONF") == str(self.conf):
+                if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and self._has(process):
                     yield process
 
+    def _has(self, process: psutil.Process) -> bool:
+        if process.name() in _TITLED:
+            return bool(self._log(process))
+        return process.environ().get("SLURM_CONF") == str(self.conf)
 
-def _kill_tree(process: psutil.Process) -> None:
-    with suppress(psutil.Error):
-        for one in [*process.children(recursive=True), process]:
-            with suppress(psutil.Error):
-                one.kill()
+    def _log(self, process: psutil.Process) -> str:
+        """The name of the log of this cluster that a process writes to; empty when there is none."""
+        found = (Path(file.path) for file in process.open_files())
+        return next((path.name for path in found if path.parent == self.folder / "log" and path.suffix == ".log"), "")
 
 
 def _private(path: Path, data: bytes) -> None:
