@@ -67,9 +67,12 @@ def read_log(
             raise
         yield from kept[0][0].read(cursor, follow, ranks, streams)
         return
-    nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
-    if not nodes and streams:
-        nodes = stored_nodes(session, session.journal.task(task_id), streams)
+
+    def found() -> list[tuple[Node, list[int]]]:
+        nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+        return nodes or (stored_nodes(session, session.journal.task(task_id), streams) if streams else [])
+
+    nodes = found()
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
     while nodes:
         try:
@@ -78,10 +81,12 @@ def read_log(
                 yield chunk
             return
         except TransientError:
-            if not follow or not provider.facts.returns_machines or closed():
+            if closed():
+                return
+            if not follow or not provider.facts.returns_machines:
                 raise
             sleep(_AGAIN_SECONDS, closed)
-            nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+            nodes = found()
     if not streams:
         return
     elif "flow_logs_read" in provider.supports:
