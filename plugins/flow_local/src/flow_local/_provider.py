@@ -166,7 +166,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def _environment(self, config: TaskConfig) -> dict[str, str]:
         """What a task sees of the submitting shell; in a container only what the profile names."""
         names = (*(() if config.image is not None else PASSED), *self._settings.pass_env)
-        return {name: os.environ[name] for name in names if name in os.environ}
+        return {name: value for name in names if (value := os.environ.get(name)) is not None}
 
     def _describe_machine(self, config: TaskConfig) -> None:
         """Tell the supervisor what there is to give out; GPUs are looked for when the first task asks for one."""
