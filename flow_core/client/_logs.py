@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -223,6 +222,8 @@ def _merged(
     read: Callable[[Callable[[], bool]], list[Iterator[LogChunk]]], closed: Callable[[], bool]
 ) -> Iterator[LogChunk]:
     """Yield from several nodes as their chunks come; one thread each, never more than a few chunks ahead."""
+    import queue
+
     chunks: queue.Queue[LogChunk | Exception | None] = queue.Queue(_AHEAD)
     stop = threading.Event()
 
