@@ -65,6 +65,9 @@ def _invoke(invocation: Invocation) -> int:
             answer = app.invoke(ctx)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
+    except click.exceptions.NoArgsIsHelpError as alone:  # a plugin's group without a command: as core's own groups
+        click.echo(alone.format_message())
+        return 0
     return answer if isinstance(answer, int) else 0
 
 
