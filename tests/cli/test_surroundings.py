@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from conftest import Program
 
@@ -89,3 +91,30 @@ def test_a_plugins_group_without_a_command_shows_its_help(flow: Program) -> None
     answer = flow("local")
     assert (answer.status, answer.err) == (0, "")
     assert answer.out.startswith("Usage: flow local ")
+
+
+def _shell(flow: Program, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of sh, in which $flow is the program."""
+    argv = ["sh", "-c", f'flow="{sys.executable} -m flow_core"; {script}']
+    return subprocess.run(argv, cwd=flow.folder, env=flow.environ, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_written_to_nobody_and_changes_no_exit_code(flow: Program, closed: str) -> None:
+    done = _shell(
+        flow, f"$flow run -q 'cat; echo out; echo err >&2; exit 3' {closed}; echo $? >code; $flow nope {closed}"
+    )
+    assert done.returncode == 2
+    assert (flow.folder / "code").read_text() == "3\n"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("status >", 73), ("status --json >", 73), ("nope 2>", 2), ("nope --json >", 2), ("run 'exit 4' 2>", 4)],
+)
+def test_a_full_disk_behind_a_stream_is_told_where_it_can_be(flow: Program, command: str, status: int) -> None:
+    done = _shell(flow, f"$flow {command}/dev/full")
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    assert "2>" in command or "flow: error[" in done.stderr
