@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from flow_core.client import Flow, Task
+from flow_core.settings._paths import working_folder
 
 if TYPE_CHECKING:
     import sys
@@ -34,7 +35,7 @@ def _client(pid: int, cwd: str, settings: tuple[tuple[str, str], ...]) -> Flow: 
 def client() -> Flow:
     """Return the client for the current folder and ``FLOW_*`` environment; kept while these stay the same."""
     names = sorted(name for name in os.environ if name.startswith(("FLOW_", "XDG_")))
-    return _client(os.getpid(), os.getcwd(), tuple((name, os.environ[name]) for name in names))
+    return _client(os.getpid(), str(working_folder()), tuple((name, os.environ[name]) for name in names))
 
 
 def submit(command: Command, /, **fields: Unpack[TaskFields]) -> Task:

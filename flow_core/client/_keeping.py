@@ -215,6 +215,9 @@ def _carry(store: ResultStore, row: TaskRow, node: Node, found: Any) -> Manifest
 
 def record(session: Session, manifest: Manifest) -> None:
     """Journal that a task's results are in its store."""
-    sizes = {f"{thing.kind}/{thing.path}": thing.size for thing in manifest.things}
+    objects = {
+        f"{thing.kind}/{thing.path}": (thing.size, thing.content.sha256 if thing.content else "")
+        for thing in manifest.things
+    }
     error = f"no file matches {', '.join(manifest.missing)}" if manifest.missing else ""
-    session.journal.mark_keeping(manifest.task_id, "kept", error, sizes=sizes)
+    session.journal.mark_keeping(manifest.task_id, "kept", error, objects=objects)
