@@ -81,7 +81,10 @@ def read_log(
             if not follow or not provider.facts.returns_machines or closed():
                 raise
             sleep(_AGAIN_SECONDS, closed)
-            nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+            if over():  # and its machine is off
+                nodes = stored_nodes(session, session.journal.task(task_id), streams) if streams else []
+            else:
+                nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
     if not streams:
         return
     elif "flow_logs_read" in provider.supports:
