@@ -67,9 +67,11 @@ def read_log(
         yield from kept[0][0].read(cursor, follow, ranks, streams)
         return
 
+    def stored() -> list[tuple[Node, list[int]]]:
+        return stored_nodes(session, session.journal.task(task_id), streams) if streams else []
+
     def found() -> list[tuple[Node, list[int]]]:
-        nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
-        return nodes or (stored_nodes(session, session.journal.task(task_id), streams) if streams else [])
+        return _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed) or stored()
 
     nodes = found()
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
@@ -85,7 +87,7 @@ def read_log(
             if not follow or not provider.facts.returns_machines:
                 raise
             sleep(_AGAIN_SECONDS, closed)
-            nodes = found()
+            nodes = (stored() if over() else []) or found()
     if not streams:
         return
     elif "flow_logs_read" in provider.supports:
