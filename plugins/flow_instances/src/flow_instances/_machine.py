@@ -65,6 +65,8 @@ class Plan:
     memory: int | None = None
     cpus: float | None = None
     disk: int | None = None
+    docker: bool = False
+    """Whether its Docker runs, which knows one image, ``machine:1``: the machine's own shell."""
 
 
 class Machine:
@@ -275,6 +277,8 @@ def _first_files(plan: Plan) -> list[dict[str, Any]]:
     made = [_file("/sbin/machine-init", files(__package__).joinpath("init.sh").read_text("utf-8"), 0o755)]
     made += [_file(path, text, 0o755) for path, text in plan.files.items()]
     made += [_file("/home/ubuntu/.ssh/authorized_keys", "".join(f"{key}\n" for key in plan.keys), 0o600, 1000)]
+    if plan.docker:
+        made += [_file("/etc/machine-docker", "", 0o644)]
     if plan.script is not None:
         made += [_file(plan.script_path, plan.script, 0o700), _file(plan.script_log, "", 0o644)]
         made += [_file("/var/lib/first-boot", f"{plan.script_path} {plan.script_log}\n", 0o644)]
