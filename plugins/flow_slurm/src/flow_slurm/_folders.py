@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
@@ -56,30 +57,29 @@ class LocalFolders:
 
     def install_runner(self) -> str:
         """Put the runner beside the tasks, under a name of its own version; return its path."""
-        archive = runner.archive()
-        path = self._root / f"runner-{sha256(archive).hexdigest()[:16]}.pyz"
-        if not path.is_file():
-            write(path, archive, 0o644)
-        return str(path)
+        name, archive = self._runner
+        if not (self._root / name).is_file():
+            write(self._root / name, archive, 0o644)
+        return f"{self._root}/{name}"
+
+    @cached_property
+    def _runner(self) -> tuple[str, bytes]:
+        return packed_runner()
 
     def stage(self, submission: Submission, files: Mapping[str, str]) -> str:
         """Make the folder of a task with ``files`` beside it, as its batch script; a second time nothing happens."""
-        folder = nodes.stage(self._root, submission)
-        self._fill(folder, files, "control")
+        folder = nodes.stage(self._root, submission, files={name: text.encode() for name, text in files.items()})
+        with suppress(FileExistsError):
+            (folder / "control").mkdir(mode=0o700)
         return str(folder)
 
     def stage_array(self, name: str, files: Mapping[str, str]) -> str:
         """Make the folder of an array; a second time nothing happens."""
         folder = self._root / "arrays" / name
-        self._fill(folder, files)
+        for file, text in files.items():
+            if not (folder / file).exists():
+                write(folder / file, text.encode(), 0o700)
         return str(folder)
-
-    def _fill(self, folder: Path, files: Mapping[str, str], inner: str = "") -> None:
-        if inner:
-            (folder / inner).mkdir(mode=0o700, exist_ok=True)
-        for name, text in files.items():
-            if not (folder / name).exists():
-                write(folder / name, text.encode(), 0o700)
 
     def read(self, request_id: str, name: str) -> str:
         """Return a small file of a task; empty when there is none."""
@@ -112,7 +112,8 @@ class LocalFolders:
         path = self._root / request_id / "job"
         try:
             with open(path, encoding="ascii") as file:
-                return file.read().strip().partition(";")[0], os.fstat(file.fileno()).st_mtime
+                known = file.read().strip().partition(";")[0]
+                return (known, os.fstat(file.fileno()).st_mtime) if known else None
         except (OSError, ValueError):
             return None
 
@@ -153,6 +154,12 @@ class LocalFolders:
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime > ABANDONED and self.job(request_id) is None:
                 self.remove(request_id)
+
+
+def packed_runner() -> tuple[str, bytes]:
+    """Return the runner as one file, and the name of its version."""
+    archive = runner.archive()
+    return f"runner-{sha256(archive).hexdigest()[:16]}.pyz", archive
 
 
 def write(path: Path, data: bytes, mode: int) -> None:

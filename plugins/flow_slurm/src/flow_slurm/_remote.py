@@ -9,12 +9,11 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
-from flow_core import NodeAccess, NotFoundError, StateError, Submission, TaskListing, TaskReport, nodes, runner
+from flow_core import NodeAccess, NotFoundError, StateError, Submission, TaskListing, TaskReport, nodes
 from flow_core.nodes import document, parse_report
-from flow_slurm._folders import ABANDONED, write
+from flow_slurm._folders import ABANDONED, packed_runner, write
 from flow_slurm._jobs import last_words
 from flow_slurm._refs import Name
 from flow_slurm._settings import SlurmSettings
@@ -84,11 +83,15 @@ class SshFolders:
 
     def install_runner(self) -> str:
         """See :meth:`LocalFolders.install_runner`."""
-        archive = runner.archive()
-        path = f"{self.root}/runner-{sha256(archive).hexdigest()[:16]}.pyz"
+        name, archive = self._runner
+        path = f"{self.root}/{name}"
         if self._host.run('[ -s "$1" ]', path).returncode:
             self._run(_INSTALL, path, stdin=archive)
         return path
+
+    @cached_property
+    def _runner(self) -> tuple[str, bytes]:
+        return packed_runner()
 
     def stage(self, submission: Submission, files: Mapping[str, str]) -> str:
         """See :meth:`LocalFolders.stage`."""
