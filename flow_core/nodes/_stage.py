@@ -132,7 +132,7 @@ def _same_file(path: Path, fd: int) -> bool:
         return False
 
 
-def _make(folder: Path, bundle: Bundle, files: Mapping[str, bytes]) -> None:
+def _make(folder: Path, bundle: Bundle, files: Mapping[str, bytes] = _NO_FILES) -> None:
     if folder.is_dir():
         return
     new = _unfinished(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import time
@@ -11,6 +12,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
+from zipfile import ZipFile
 
 from flow_core import NodeAccess, NotFoundError, StateError, Submission, TaskListing, TaskReport, nodes, runner
 from flow_slurm._refs import Name
@@ -56,15 +58,15 @@ class LocalFolders:
         return str(self._root / request_id)
 
     def install_runner(self) -> str:
-        """Put the runner beside the tasks, under a name of its own version; return its path."""
-        name, archive = self._runner
-        if not (self._root / name).is_file():
-            write(self._root / name, archive, 0o644)
-        return f"{self._root}/{name}"
+        """Put the runner beside the tasks, under a name of its own version; return its folder."""
+        path = f"{self._root}/{self._runner.name}"
+        if not os.path.isdir(path):
+            self._runner.unpack(Path(path))
+        return path
 
     @cached_property
-    def _runner(self) -> tuple[str, bytes]:
-        return packed_runner()
+    def _runner(self) -> Runner:
+        return Runner()
 
     def stage(self, submission: Submission, files: Mapping[str, str]) -> str:
         """Make the folder of a task with ``files`` beside it, as its batch script; a second time nothing happens."""
@@ -156,10 +158,26 @@ class LocalFolders:
                 self.remove(request_id)
 
 
-def packed_runner() -> tuple[str, bytes]:
-    """Return the runner as one file, and the name of its version."""
-    archive = runner.archive()
-    return f"runner-{sha256(archive).hexdigest()[:16]}.pyz", archive
+class Runner:
+    """The runner under the ``name`` of its version: as a folder, where Python keeps what it compiles."""
+
+    def __init__(self) -> None:
+        self._archive = runner.archive()
+        self.name = f"runner-{sha256(self._archive).hexdigest()[:16]}"
+
+    def unpack(self, folder: Path) -> None:
+        """Make ``folder``, whole; of two that make it at once one does. Raises StateError."""
+        new = folder.with_name(f".{folder.name}.{os.urandom(4).hex()}")
+        try:
+            new.mkdir(mode=0o755, parents=True)
+            ZipFile(io.BytesIO(self._archive)).extractall(new)
+            new.rename(folder)
+        except OSError as error:
+            if folder.is_dir():
+                return
+            raise _unwritten(folder, error) from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def write(path: Path, data: bytes, mode: int) -> None:
@@ -173,4 +191,8 @@ def write(path: Path, data: bytes, mode: int) -> None:
     except OSError as error:
         with suppress(OSError):
             new.unlink(missing_ok=True)
-        raise StateError(f"cannot write {path}: {error.strerror}", "free some space, or choose another root") from error
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> StateError:
+    return StateError(f"cannot write {path}: {error.strerror}", "free some space, or choose another root")
