@@ -28,6 +28,7 @@ from flow_core import (
     TaskRef,
     TaskReport,
     TransientError,
+    UnavailableError,
     Volume,
     VolumeSpec,
     hookimpl,
@@ -36,7 +37,21 @@ from flow_core import (
 from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
 from flow_core.settings import options, paths
 from flow_core.types import DoctorCheck, QueuedTask, is_request_id
-from flow_slurm import _arrays, _check, _doctor, _jobs, _machines, _offers, _refs, _script, _states, _submit, _volumes
+from flow_slurm import (
+    _arrays,
+    _check,
+    _containers,
+    _doctor,
+    _jobs,
+    _machines,
+    _offers,
+    _refs,
+    _script,
+    _states,
+    _submit,
+    _volumes,
+)
+from flow_slurm._containers import Engine
 from flow_slurm._directives import directives
 from flow_slurm._folders import Folders, LocalFolders
 from flow_slurm._jobs import Job
@@ -58,6 +73,7 @@ _PASSED_OF_SLURM = ("SLURM*", "CUDA_*", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVI
 _FACTS = ProviderFacts(
     shares_client_files=True,
     dependencies=True,
+    images=True,
     arrays=True,
     multi_node=True,
     services=True,
@@ -111,6 +127,11 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def _poll(self) -> Poll[dict[str, Job]]:
         return Poll(self._cache / "jobs", self._slurm.jobs, _jobs.parse)
 
+    @property
+    def _engine(self) -> Engine | None:
+        found = Poll(self._cache / "containers", lambda: _containers.query(self._shell), str, _MACHINES_EVERY)
+        return _containers.choose(found.answer()[1], self._settings.containers)
+
     @cached_property
     def _machines(self) -> Poll[Machines]:
         return Poll(self._cache / "machines", self._slurm.machines, _machines.parse, _MACHINES_EVERY)
@@ -135,7 +156,8 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     @hookimpl
     def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
         fit = _check.fit(config, _options(config), self._settings, self._machines.answer()[1])
-        return [*fit.problems, *self._volumes.problems(config)]
+        contained = [] if config.image is None else _containers.problems(config, self._engine)
+        return [*fit.problems, *self._volumes.problems(config), *contained]
 
     @hookimpl
     def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
@@ -236,17 +258,26 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     def _completed(self, submission: Submission) -> Submission:
         """Add to the bundle what only this provider knows."""
+        config = submission.config
         document: dict[str, Any] = {
             **submission.bundle.document,
-            "env_pass": [*PASSED, *self._settings.pass_env, *_PASSED_OF_SLURM],
+            "env_pass": [*(PASSED if config.image is None else ()), *self._settings.pass_env, *_PASSED_OF_SLURM],
             "rank": {"source": "env", "names": ["SLURM_PROCID"]},
             "preempt": {"kind": "signal"},
         }
-        document["mounts"] = list(self._volumes.mounts(submission.config, document["mounts"]))
-        document["volumes"] = _volumes.names(submission.config)
+        document["mounts"] = list(self._volumes.mounts(config, document["mounts"]))
+        document["volumes"] = _volumes.names(config)
         # Slurm limits the job itself.
         document["limits"] = {**document["limits"], "cpus": None, "memory": None}
+        if config.image is not None:
+            document = self._contained(config, document, self._folders.path(submission.request_id))
         return attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, document=document))
+
+    def _contained(self, config: TaskConfig, document: Mapping[str, Any], folder: str) -> dict[str, Any]:
+        engine = self._engine
+        if engine is None:
+            raise UnavailableError("nothing here runs container images", "see `flow run --dry-run`")
+        return engine.completed(config, document, folder)
 
     @hookimpl
     def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:  # noqa: ARG002
