@@ -37,10 +37,12 @@ set -- {python}
 FLOW_RUNNER_MASTER=${{ips%%,*}}
 FLOW_RUNNER_RUN=$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}
 export FLOW_NODE_IPS FLOW_RUNNER_MASTER FLOW_RUNNER_RUN
-trap : TERM INT HUP USR1 USR2
+trap : TERM INT HUP
+for n in USR1 USR2; do trap "pass $n" $n; done
+pass() {{ read -r p <script.pid && [ -n "$p" ] && kill -"$1" "$p"; }} 2>/dev/null
 srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 ${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}} \\
-    --kill-on-bad-exit=1 --overlap --unbuffered --input=none "$q" -I -S {runner} run "$PWD"
-code=$?
+    --kill-on-bad-exit=1 --overlap --unbuffered --input=none "$q" -I -S {runner} run "$PWD" &
+while wait $!; code=$?; [ $code -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
 {requeue}exit $code
 """
 # A job that ends within the grace of a preemption is over for Slurm: it has to ask for its next start by itself.
