@@ -23,17 +23,25 @@ if TYPE_CHECKING:
 BUNDLE = "bundle.json"
 _SWEEP_SECONDS = 60.0
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
+_NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 # What flock gives on a file system that has no locks; the rename is atomic there too.
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL})
 
 
-def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV, prefix: Sequence[str] = ()) -> Path:
+def stage(
+    root: Path,
+    submission: Submission,
+    env: Mapping[str, str] = _NO_ENV,
+    prefix: Sequence[str] = (),
+    files: Mapping[str, bytes] = _NO_FILES,
+) -> Path:
     """Make the task's folder ``root/<request_id>`` with everything in it and return it.
 
     A second call with the same request, also at the same time from another process, changes nothing and returns the
     same folder. ``env`` is the provider's own addition to the environment; the task's own variables win. ``prefix`` are
-    words put before the task's command (``("nice", "-n", "10")``). What killed processes had begun is removed, of
-    other requests within a minute. Raises StateError where it cannot be written.
+    words put before the task's command (``("nice", "-n", "10")``); ``files`` are the provider's own beside the bundle,
+    by their names, executable. What killed processes had begun is removed, of other requests within a minute.
+    Raises StateError where it cannot be written.
     """
     folder = root / submission.request_id
     if folder.is_dir():
@@ -42,7 +50,7 @@ def stage(root: Path, submission: Submission, env: Mapping[str, str] = _NO_ENV, 
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _claimed(folder) as claim:
             if claim is not None:
-                _make(folder, claim, _completed(submission.bundle, env, prefix))
+                _make(folder, claim, _completed(submission.bundle, env, prefix), files)
         _sweep_now_and_then(root)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -155,10 +163,12 @@ def _same_file(path: Path, fd: int) -> bool:
         return False
 
 
-def _make(folder: Path, fd: int, bundle: Bundle) -> None:
+def _make(folder: Path, fd: int, bundle: Bundle, files: Mapping[str, bytes] = _NO_FILES) -> None:
     new = _unfinished(folder)
     try:
         _fill(new, bundle)
+        for name, data in files.items():
+            _write(new / name, data, 0o700)
         _write_all(fd, json.dumps(bundle.document).encode())
         _accept(new, folder)
     except BaseException:
