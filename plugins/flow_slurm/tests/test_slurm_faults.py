@@ -105,11 +105,21 @@ def test_a_crashed_node_is_another_attempt(cluster: Cluster, flow: Flow) -> None
     node = cluster.job(parse_ref(task.row.ref or "")[2].extra["job"])["NodeList"]
     cluster.crash(node)
     cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    try:
+    with cluster.hasty():
         assert task.wait(timeout=60) == 0
-    finally:
-        cluster.start_node(node)
     assert [attempt.state for attempt in task.attempts] == ["preempted", "succeeded"]
+
+
+def test_a_rank_that_slurm_cannot_start_is_a_failure_that_says_so(cluster: Cluster, flow: Flow) -> None:
+    cluster.kill("node2")
+    task = flow.submit("echo $FLOW_NODE_RANK", num_instances=2, instance_type="2xa100")
+    job = parse_ref(task.row.ref or "")[2].extra["job"]
+    cluster.until(lambda: cluster.job(job)["JobState"] in ("COMPLETING", "FAILED"), "srun does not give up")
+    cluster.start_node("node2")  # else Slurm waits for it before the job is over
+    assert task.wait(timeout=60) != 0
+    assert "failed on node node2: Communication connection failure" in task.reason
+    assert [node.state for node in task.attempts[-1].nodes] == ["succeeded", "failed"]
+    assert b"".join(chunk.data for chunk in task.logs()) == b"0\n"
 
 
 def test_without_munge_nothing_is_lost(cluster: Cluster, flow: Flow) -> None:
