@@ -71,7 +71,8 @@ def runs(_module_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
         tasks = {}
         for name in forty.PATTERNS:
             tasks[name] = _planned(patch, folder / "local" / name, name)
-        cluster.until(lambda: not cluster.ask("squeue", "-h"), "jobs are left", 120)
+        with cluster.hasty():
+            cluster.until(lambda: not cluster.ask("squeue", "-h"), "jobs are left", 120)
         patch.chdir(folder)
         for one in filter(None, tasks.values()):
             for task in one:
