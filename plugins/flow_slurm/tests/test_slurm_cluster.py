@@ -47,6 +47,8 @@ def of(folder: str) -> Iterator[str]:
 def test_a_stopped_cluster_leaves_no_process(own_cluster: Cluster) -> None:
     job = own_cluster.submit("srun sleep 301 & setsid sleep 302 & touch begun; wait", "--output=/dev/null")
     own_cluster.until(lambda: (own_cluster.shared / "begun").exists(), "the job does not begin")
-    own_cluster.until(lambda: f"{job}.0" in own_cluster.ask("squeue", "-h", "-s", "-o", "%i"), "the step does not begin")
+    own_cluster.until(
+        lambda: f"{job}.0" in own_cluster.ask("squeue", "-h", "-s", "-o", "%i"), "the step does not begin"
+    )
     own_cluster.stop()
     assert not list(of(str(own_cluster.folder)))

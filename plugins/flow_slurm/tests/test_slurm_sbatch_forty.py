@@ -73,7 +73,8 @@ def runs(_module_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
         for provider, found in tasks.items():
             for name in forty.PATTERNS:
                 found[name] = _planned(patch, folder / provider / name, name, provider)
-        cluster.until(lambda: not cluster.ask("squeue", "-h"), "jobs are left", 240)
+        with cluster.hasty():
+            cluster.until(lambda: not cluster.ask("squeue", "-h"), "jobs are left", 240)
         patch.chdir(folder)
         for one in [one for found in tasks.values() for one in found.values() if one]:
             for task in one:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -68,6 +69,7 @@ _FEW = 20  # tasks; of so few the folders are looked at before Slurm is asked
 _MACHINES_EVERY = 60.0
 _SAME = 60.0  # seconds between a submit and the note of its job
 _STUCK = 20.0  # seconds after a cancel's grace until the job itself is ended
+_SAID = re.compile(r"(?:error|^flow): (.*)", re.MULTILINE)
 _PASSED_OF_SLURM = ("SLURM*", "CUDA_*", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "TMPDIR")
 
 _FACTS = ProviderFacts(
@@ -373,13 +375,14 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         """Say more than Slurm does about an end that the runner could not see."""
         if report.state == "cancelled" and self._folders.cancelled_at(name.request) is not None:
             return "cancelled before it started"
-        if job.reason != "JobLaunchFailure" and not _states.was_killed(report):
+        if report.source == "node" and not _states.was_killed(report):
             return report.reason
-        said = [line for line in self._folders.read(name.request, "slurm.log").splitlines() if "error:" in line]
-        if any("memory" in line.lower() or "oom" in line for line in said):
+        log = self._folders.read(name.request, "slurm.log")
+        if any("memory" in said.lower() or "oom" in said for said in _SAID.findall(log)):
             return _states.OUT_OF_MEMORY
-        told = f": {said[0].partition('error: ')[2]}" if said and job.reason == "JobLaunchFailure" else ""
-        return report.reason + told
+        said = _SAID.findall(log.rpartition("DUE TO ")[2])  # behind what ended an earlier attempt
+        told = f": {said[0]}" if said and job.reason in ("JobLaunchFailure", "NonZeroExitCode") else ""
+        return report.reason + (told if report.source != "node" else "")
 
     def _unknown(self, name: Name, node: TaskReport | None, at: float) -> TaskReport | None:
         if node is None or node.is_final:  # also one that is lost, since Slurm has forgotten it
