@@ -32,7 +32,7 @@ _STYLES = {
 
 # What a narrow terminal does without, first to last; the first column stays in any case.
 _SPARE = (
-    *("BYTES", "SHA256", "KIND", "DISTRIBUTION", "VERSION", "REGION", "USED BY", "PROCESSES"),
+    *("BYTES", "SHA256", "KIND", "DISTRIBUTION", "VERSION", "REGION", "USED BY", "PROCESSES", "PRIORITY", "PLACE"),
     *("NODES", "TYPE", "PROFILE", "CREATED", "TIME", "EXIT", "REASON", "SUMMARY", "NOTE"),
 )
 _LEAST, _MOST = 12, 24  # characters of the last column that are worth having, of the others that are not cut off
@@ -89,7 +89,7 @@ def table(header: Row, rows: Iterable[Row]) -> Table:
         for place, title in enumerate(header)
         if place == 0 or any(row[place] for row in cells)
     }
-    widths = _fitted(header, sizes, console().width)
+    widths = _fitted(header, sizes, console().width - 2)  # ^C must not wrap: a live table would be drawn one line lower
     drawn = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
     for place, width in widths.items():
         drawn.add_column(header[place], overflow="ellipsis", no_wrap=True, width=width)
