@@ -47,7 +47,7 @@ def test_the_last_column_takes_what_is_left(drawn):
 
 def test_a_long_name_costs_no_other_column(drawn):
     long = (FAILED[0], "n" * 48, *FAILED[2:])
-    assert drawn(80, long)[0].split() == ["ID", "NAME", "STATUS", "EXIT", "REASON"]
+    assert drawn(80, long)[0].split() == ["ID", "NAME", "STATUS", "EXIT", "TIME", "REASON"]
     assert "n" * 23 + "…" in drawn(80, long)[1]
 
 
