@@ -118,3 +118,17 @@ def test_a_full_disk_behind_a_stream_is_told_where_it_can_be(flow: Program, comm
     assert done.returncode == status
     assert "Traceback" not in done.stderr
     assert "2>" in command or "flow: error[" in done.stderr
+
+
+def test_an_interrupt_while_the_program_is_imported_shows_no_traceback(flow: Program) -> None:
+    (flow.folder / "sitecustomize.py").write_text(
+        "import builtins, _thread\n"
+        "find = builtins.__import__\n"
+        "def interrupted(name, *more, **named):\n"
+        "    if name == 'click':\n"
+        "        _thread.interrupt_main()\n"
+        "    return find(name, *more, **named)\n"
+        "builtins.__import__ = interrupted\n"
+    )
+    answer = flow("status", PYTHONPATH=str(flow.folder))
+    assert (answer.status, answer.err) == (130, "")
