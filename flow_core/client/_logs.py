@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from flow_core.client._stored_logs import stored_nodes
 from flow_core.errors import FlowError, LogsGoneError, NotFoundError, StateError, TransientError, UnavailableError
-from flow_core.types import FINAL_STATES, LogChunk, LogCursor, NodeAccess, TaskRef, parse_ref
+from flow_core.types import FINAL_STATES, LogChunk, LogCursor, TaskRef, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
     from flow_core.nodes import Node
+    from flow_core.types import NodeAccess
 
 STREAMS = ("stdout", "stderr")
 _AHEAD = 64  # chunks that a fast node may be ahead of the reader

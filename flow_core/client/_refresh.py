@@ -8,12 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flow_core.errors import FlowError, NotFoundError
-from flow_core.types import TaskConfig, TaskRef, TaskReport, format_ref, parse_ref
+from flow_core.types import TaskRef, TaskReport, format_ref, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import SubmissionRow, TaskRow
+    from flow_core.types import TaskConfig
 
 RECONCILE_EVERY = 10.0
 _MISSING_FOR = 30.0
