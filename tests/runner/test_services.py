@@ -20,6 +20,7 @@ from .machine import Machine, alive, marked, until
 SERVER = f"exec {sys.executable} -u -m http.server $FLOW_PORT_WEB --bind 127.0.0.1"
 WEB = [{"name": "web", "port": 0}]
 QUICK = {"interval": 0.1, "timeout": 2.0, "failures": 2}
+PATIENT = {**QUICK, "timeout": 20.0, "start_period": 60.0}  # a server of Python takes its time on a busy machine
 RETRY = {"retries": 0, "delay": 0.05, "max_delay": 0.2}
 
 
@@ -81,7 +82,7 @@ def test_a_service_that_falls_ill_fails_with_what_is_wrong(machine: Machine) -> 
         "h.HTTPServer(('127.0.0.1', int(os.environ['FLOW_PORT_WEB'])), H).serve_forever()\n"
     )
     task = machine.submit(
-        command={"argv": [sys.executable, "-c", program]}, ports=WEB, health={"http": "/live", **QUICK}
+        command={"argv": [sys.executable, "-c", program]}, ports=WEB, health={"http": "/live", **PATIENT}
     )
     until("it is ready", lambda: ready(machine, task))
     (machine.folder(task) / "work" / "ill").touch()
@@ -151,7 +152,7 @@ def test_an_unhealthy_service_is_started_again_and_keeps_its_port(machine: Machi
     task = machine.submit(
         f"[ $FLOW_ATTEMPT = 1 ] && exec sleep 60; {SERVER}",
         ports=WEB,
-        health={"http": "/", **QUICK, "failures": 5},
+        health={"http": "/", **QUICK, "failures": 30},
         restart="on-failure",
         retry=RETRY,
     )
@@ -204,7 +205,7 @@ def test_when_one_node_is_unhealthy_all_are_started_again(machine: Machine) -> N
 
 
 def test_a_killed_server_is_taken_over_with_what_is_ready(machine: Machine) -> None:
-    task = machine.submit(SERVER, ports=WEB, health={"http": "/", **QUICK})
+    task = machine.submit(SERVER, ports=WEB, health={"http": "/", **PATIENT})
     until("it is ready", lambda: ready(machine, task))
     watcher = machine.watcher(task)
     machine.kill_server()
@@ -228,7 +229,7 @@ def test_the_health_check_leaves_no_error_in_the_services_log(machine: Machine) 
         "        for _ in range(50): self.wfile.write(b'x' * 10000)\n"
         "h.HTTPServer(('127.0.0.1', int(os.environ['FLOW_PORT_WEB'])), H).serve_forever()\n"
     )
-    task = machine.submit(command={"argv": [sys.executable, "-c", program]}, ports=WEB, health={"http": "/", **QUICK})
+    task = machine.submit(command={"argv": [sys.executable, "-c", program]}, ports=WEB, health={"http": "/", **PATIENT})
     until("it is ready", lambda: ready(machine, task))
     until("five looks", lambda: machine.output(task, "stderr").count(b"GET") >= 5)
     assert b"Traceback" not in machine.output(task, "stderr")
