@@ -24,6 +24,7 @@ _NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 _ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")
 _REST = ("slurmrestd",)
 _TITLED = ("slurmstepd", "slurmscriptd")  # they write their titles over their environment
+_DAEMONS = (*_TITLED, "munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "slurmrestd")
 GPUS = {"node1": ("a100", 4), "node2": ("a100", 4), "node3": ("h100", 2)}
 """The fake GPUs of each node: type and count."""
 
@@ -282,7 +283,7 @@ class Cluster:
     def _environ(self) -> dict[str, str]:
         return {"PATH": _path(), "HOME": str(self.folder), "LANG": "C.UTF-8", **self.environment}
 
-    def run(self, *argv: str, seconds: float = 30) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a client program to its end."""
         return subprocess.run(
             argv, capture_output=True, text=True, timeout=seconds, cwd=self.shared, env=self._environ(), check=False
@@ -313,7 +314,7 @@ class Cluster:
         done = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%N %T")
         return dict(line.split() for line in done.stdout.splitlines())
 
-    def until(self, true: Callable[[], object], otherwise: str, seconds: float = 60) -> None:
+    def until(self, true: Callable[[], object], otherwise: str, seconds: float = 100) -> None:
         """Wait until something is true."""
         deadline = time.monotonic() + seconds
         while not true():
@@ -371,10 +372,23 @@ class Cluster:
             over.set()
             thread.join()
 
+    def clients(self) -> set[str]:
+        """Return the names of what asks this cluster now: of no job, and no daemon."""
+        found = set()
+        for process in self._processes():
+            with suppress(psutil.Error):
+                name = process.name()
+                if name not in _DAEMONS and "SLURM_JOB_ID" not in process.environ():
+                    found.add(name)
+        return found
+
     def _runs(self, job: str) -> bool:
         """Whether something of a job is left on any node."""
-        steps = (one for one in self._processes() if one.name() == "slurmstepd")
-        return any(f"[{job}." in " ".join(step.cmdline()) for step in steps)
+        titles = set()
+        for process in self._processes():
+            with suppress(psutil.Error):
+                titles.add(" ".join(process.cmdline()))
+        return any(f"slurmstepd: [{job}." in title for title in titles)
 
     def clear(self) -> None:
         """Cancel all jobs, have all nodes up, and wait until nothing is left."""
