@@ -347,21 +347,23 @@ class Cluster:
 
     def _is_on(self, process: psutil.Process, node: str) -> bool:
         with suppress(psutil.Error):
-            if process.name() in _TITLED:
-                return self._log(process) == f"{node}.log"
-            return process.environ().get("SLURMD_NODENAME") == node
+            told = process.environ().get("SLURMD_NODENAME") == node
+            return told or (process.name() in _TITLED and self._log(process) == f"{node}.log")
         return False
 
     @contextmanager
     def hasty(self) -> Iterator[None]:
-        """Jobs that begin again do so at once, not only when the credentials of their last start expire (2 minutes)."""
+        """Jobs that begin again do so at once, not only when the credentials of their last start expire (2 minutes).
+
+        Not for a job that goes back to a node which was down and still ends it: that node refuses it.
+        """
         over = threading.Event()
 
         def hasten() -> None:
             while not over.wait(0.2):
                 for line in self.run("squeue", "-h", "-t", "PD", "-o", "%i %r").stdout.splitlines():
                     job, _, reason = line.partition(" ")
-                    if reason == "BeginTime" and not self._runs(job):  # a node refuses what it still ends
+                    if reason == "BeginTime":
                         self.run("scontrol", "update", f"jobid={job}", "starttime=now")
 
         thread = threading.Thread(target=hasten)
@@ -381,14 +383,6 @@ class Cluster:
                 if name not in _DAEMONS and "SLURM_JOB_ID" not in process.environ():
                     found.add(name)
         return found
-
-    def _runs(self, job: str) -> bool:
-        """Whether something of a job is left on any node."""
-        titles = set()
-        for process in self._processes():
-            with suppress(psutil.Error):
-                titles.add(" ".join(process.cmdline()))
-        return any(f"slurmstepd: [{job}." in title for title in titles)
 
     def clear(self) -> None:
         """Cancel all jobs, have all nodes up, and wait until nothing is left."""
@@ -417,9 +411,8 @@ class Cluster:
                     yield process
 
     def _has(self, process: psutil.Process) -> bool:
-        if process.name() in _TITLED:
-            return bool(self._log(process))
-        return process.environ().get("SLURM_CONF") == str(self.conf)
+        known = process.environ().get("SLURM_CONF") == str(self.conf)
+        return known or (process.name() in _TITLED and bool(self._log(process)))
 
     def _log(self, process: psutil.Process) -> str:
         """The name of the log of this cluster that a process writes to; empty when there is none."""

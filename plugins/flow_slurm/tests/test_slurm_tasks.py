@@ -128,7 +128,9 @@ def test_a_job_that_is_ended_by_scancel_says_so(cluster: Cluster, flow: Flow) ->
 def test_a_node_that_fails_begins_another_attempt_and_logs_are_kept(cluster: Cluster, flow: Flow) -> None:
     task = flow.submit('echo up; test "$FLOW_ATTEMPT" = 2 || sleep 60')
     job = running(cluster, task)
-    cluster.ask("scontrol", "update", f"nodename={cluster.job(job)['NodeList']}", "state=down", "reason=test")
+    node = cluster.job(job)["NodeList"]
+    cluster.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    cluster.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")  # else it comes back at once
     with cluster.hasty():
         assert task.wait(timeout=100) == 0
     assert [attempt.state for attempt in task.attempts] == ["preempted", "succeeded"]
