@@ -386,12 +386,17 @@ class Cluster:
 
     def clear(self) -> None:
         """Cancel all jobs, have all nodes up, and wait until nothing is left."""
-        self.run("scancel", "--full", *self.run("squeue", "-h", "-o", "%A").stdout.split())
-        for node in self.nodes:
-            if self.node_states().get(node, "").startswith(("down", "drain")):
-                self.run("scontrol", "update", f"nodename={node}", "state=resume")
-        idle = dict.fromkeys(self.nodes, "idle")
-        self.until(lambda: self.node_states() == idle and not self.run("squeue", "-h").stdout, "jobs are left")
+        jobs, states = self._found()
+        if jobs:
+            self.run("scancel", "--full", *jobs)
+        for node in (node for node, state in states.items() if state.startswith(("down", "drain"))):
+            self.run("scontrol", "update", f"nodename={node}", "state=resume")
+        clear = ([], dict.fromkeys(self.nodes, "idle"))
+        if (jobs, states) != clear:
+            self.until(lambda: self._found() == clear, "jobs are left")
+
+    def _found(self) -> tuple[list[str], dict[str, str]]:
+        return self.run("squeue", "-h", "-o", "%A").stdout.split(), self.node_states()
 
     def stop(self) -> None:
         """End everything that belongs to this cluster, and nothing else."""
