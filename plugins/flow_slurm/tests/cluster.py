@@ -24,6 +24,7 @@ _NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
 _ACCOUNTING = ("slurmdbd", "mariadbd", "mariadb-install-db")
 _REST = ("slurmrestd",)
 _TITLED = ("slurmstepd", "slurmscriptd")  # they write their titles over their environment
+_DAEMONS = (*_TITLED, "munged", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "slurmrestd")
 GPUS = {"node1": ("a100", 4), "node2": ("a100", 4), "node3": ("h100", 2)}
 """The fake GPUs of each node: type and count."""
 
@@ -282,7 +283,7 @@ class Cluster:
     def _environ(self) -> dict[str, str]:
         return {"PATH": _path(), "HOME": str(self.folder), "LANG": "C.UTF-8", **self.environment}
 
-    def run(self, *argv: str, seconds: float = 30) -> subprocess.CompletedProcess[str]:
+    def run(self, *argv: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a client program to its end."""
         return subprocess.run(
             argv, capture_output=True, text=True, timeout=seconds, cwd=self.shared, env=self._environ(), check=False
@@ -313,7 +314,7 @@ class Cluster:
         done = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%N %T")
         return dict(line.split() for line in done.stdout.splitlines())
 
-    def until(self, true: Callable[[], object], otherwise: str, seconds: float = 60) -> None:
+    def until(self, true: Callable[[], object], otherwise: str, seconds: float = 100) -> None:
         """Wait until something is true."""
         deadline = time.monotonic() + seconds
         while not true():
@@ -346,21 +347,23 @@ class Cluster:
 
     def _is_on(self, process: psutil.Process, node: str) -> bool:
         with suppress(psutil.Error):
-            if process.name() in _TITLED:
-                return self._log(process) == f"{node}.log"
-            return process.environ().get("SLURMD_NODENAME") == node
+            told = process.environ().get("SLURMD_NODENAME") == node
+            return told or (process.name() in _TITLED and self._log(process) == f"{node}.log")
         return False
 
     @contextmanager
     def hasty(self) -> Iterator[None]:
-        """Jobs that begin again do so at once, not only when the credentials of their last start expire (2 minutes)."""
+        """Jobs that begin again do so at once, not only when the credentials of their last start expire (2 minutes).
+
+        Not for a job that goes back to a node which was down and still ends it: that node refuses it.
+        """
         over = threading.Event()
 
         def hasten() -> None:
             while not over.wait(0.2):
                 for line in self.run("squeue", "-h", "-t", "PD", "-o", "%i %r").stdout.splitlines():
                     job, _, reason = line.partition(" ")
-                    if reason == "BeginTime" and not self._runs(job):  # a node refuses what it still ends
+                    if reason == "BeginTime":
                         self.run("scontrol", "update", f"jobid={job}", "starttime=now")
 
         thread = threading.Thread(target=hasten)
@@ -371,19 +374,29 @@ class Cluster:
             over.set()
             thread.join()
 
-    def _runs(self, job: str) -> bool:
-        """Whether something of a job is left on any node."""
-        steps = (one for one in self._processes() if one.name() == "slurmstepd")
-        return any(f"[{job}." in " ".join(step.cmdline()) for step in steps)
+    def clients(self) -> set[str]:
+        """Return the names of what asks this cluster now: of no job, and no daemon."""
+        found = set()
+        for process in self._processes():
+            with suppress(psutil.Error):
+                name = process.name()
+                if name not in _DAEMONS and "SLURM_JOB_ID" not in process.environ():
+                    found.add(name)
+        return found
 
     def clear(self) -> None:
         """Cancel all jobs, have all nodes up, and wait until nothing is left."""
-        self.run("scancel", "--full", *self.run("squeue", "-h", "-o", "%A").stdout.split())
-        for node in self.nodes:
-            if self.node_states().get(node, "").startswith(("down", "drain")):
-                self.run("scontrol", "update", f"nodename={node}", "state=resume")
-        idle = dict.fromkeys(self.nodes, "idle")
-        self.until(lambda: self.node_states() == idle and not self.run("squeue", "-h").stdout, "jobs are left")
+        jobs, states = self._found()
+        if jobs:
+            self.run("scancel", "--full", *jobs)
+        for node in (node for node, state in states.items() if state.startswith(("down", "drain"))):
+            self.run("scontrol", "update", f"nodename={node}", "state=resume")
+        clear = ([], dict.fromkeys(self.nodes, "idle"))
+        if (jobs, states) != clear:
+            self.until(lambda: self._found() == clear, "jobs are left")
+
+    def _found(self) -> tuple[list[str], dict[str, str]]:
+        return self.run("squeue", "-h", "-o", "%A").stdout.split(), self.node_states()
 
     def stop(self) -> None:
         """End everything that belongs to this cluster, and nothing else."""
@@ -403,9 +416,8 @@ class Cluster:
                     yield process
 
     def _has(self, process: psutil.Process) -> bool:
-        if process.name() in _TITLED:
-            return bool(self._log(process))
-        return process.environ().get("SLURM_CONF") == str(self.conf)
+        known = process.environ().get("SLURM_CONF") == str(self.conf)
+        return known or (process.name() in _TITLED and bool(self._log(process)))
 
     def _log(self, process: psutil.Process) -> str:
         """The name of the log of this cluster that a process writes to; empty when there is none."""

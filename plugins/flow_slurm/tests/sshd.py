@@ -45,7 +45,7 @@ class Sshd:
         with open(self.folder / "log", "ab") as log:
             argv = [program(), "-D", "-e", "-f", str(config)]
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             with socket.socket() as trial:
                 if trial.connect_ex(("127.0.0.1", self.port)) == 0:

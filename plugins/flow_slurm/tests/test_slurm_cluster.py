@@ -30,7 +30,7 @@ def test_accounting_and_rest_answer_where_they_are_wanted(full_cluster: Cluster)
     full_cluster.until(lambda: "COMPLETED" in full_cluster.ask("sacct", "-n", "-X", "-j", job), "sacct knows nothing")
     headers = {"X-SLURM-USER-NAME": "root", "X-SLURM-USER-TOKEN": full_cluster.token()}
     request = urllib.request.Request(full_cluster.rest_url + "/slurm/v0.0.38/ping", headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert json.load(answer)["pings"][0]["ping"] == "UP"
 
 

@@ -17,7 +17,7 @@ from .sshd import Sshd
 class TestCommands(ProviderContract):
     provider = "slurm"
     settings: ClassVar = {"root": "{home}/slurm"}
-    patience = 60.0
+    patience = 90.0
 
     @pytest.fixture(autouse=True)
     def _cluster(self, cluster: Cluster) -> None:
@@ -26,7 +26,7 @@ class TestCommands(ProviderContract):
 
 class TestSsh(ProviderContract):
     provider = "slurm"
-    patience = 60.0
+    patience = 90.0
 
     @pytest.fixture
     def profile(self, home: Path, cluster: Cluster, login_node: Sshd) -> Mapping[str, object]:

@@ -45,11 +45,12 @@ def settled(flow: Flow, root: Path, made: Submission) -> TaskRef:
 
 
 def test_the_end_of_a_task_is_known_while_the_controller_is_dead(cluster: Cluster, flow: Flow) -> None:
-    task = flow.submit("echo up; sleep 1; exit 4")
-    cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")
+    task = flow.submit("echo up; until [ -e go ]; do sleep 0.05; done; exit 4")
+    cluster.until(lambda: output(task) == b"up\n", "it never runs")
     cluster.kill("slurmctld")
     try:
-        assert task.wait(timeout=30) == 4
+        Path("go").touch()
+        assert task.wait(timeout=100) == 4
     finally:
         cluster.start_controller()
 
@@ -88,10 +89,10 @@ def test_a_job_that_a_killed_controller_forgot_is_not_taken_for_the_next_of_its_
     assert list(provider.status([ref, taken])) == [taken]
 
 
-def test_a_submit_to_a_dead_controller_is_of_unknown_outcome_and_the_next_one_decides(
-    cluster: Cluster, flow: Flow
+def test_a_submit_to_a_dead_controller_is_of_unknown_outcome_and_made_again_once_it_is_sure_that_there_is_no_job(
+    cluster: Cluster, flow: Flow, root: Path
 ) -> None:
-    made = order(flow, new_request_id(), "echo ran")
+    made = order(flow, new_request_id(), "sleep 60")
     cluster.kill("slurmctld")
     with pytest.raises(TransientError):
         flow.provider().submit(made)
@@ -100,16 +101,6 @@ def test_a_submit_to_a_dead_controller_is_of_unknown_outcome_and_the_next_one_de
         flow.provider().submit(made)
     assert flow.provider().find([made.request_id], 0.0) == {}
     assert made.request_id not in comments(cluster)
-
-
-def test_a_submit_of_unknown_outcome_is_made_again_once_it_is_sure_that_there_is_no_job(
-    cluster: Cluster, flow: Flow, root: Path
-) -> None:
-    made = order(flow, new_request_id(), "sleep 60")
-    cluster.kill("slurmctld")
-    with pytest.raises(TransientError):
-        flow.provider().submit(made)
-    cluster.start_controller()
     ref = settled(flow, root, made)
     assert flow.provider().submit(made) == ref
     assert comments(cluster).count(made.request_id) == 1
@@ -117,12 +108,12 @@ def test_a_submit_of_unknown_outcome_is_made_again_once_it_is_sure_that_there_is
 
 def test_a_crashed_node_is_another_attempt(cluster: Cluster, flow: Flow) -> None:
     task = flow.submit('echo up; test "$FLOW_ATTEMPT" = 2 || sleep 100')
-    cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")
+    cluster.until(lambda: output(task) == b"up\n", "it never runs")
     node = cluster.job(parse_ref(task.row.ref or "")[2].extra["job"])["NodeList"]
     cluster.crash(node)
     cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     with cluster.hasty():
-        assert task.wait(timeout=60) == 0
+        assert task.wait(timeout=100) == 0
     assert [attempt.state for attempt in task.attempts] == ["preempted", "succeeded"]
 
 
@@ -132,7 +123,7 @@ def test_a_rank_that_slurm_cannot_start_is_a_failure_that_says_so(cluster: Clust
     job = parse_ref(task.row.ref or "")[2].extra["job"]
     cluster.until(lambda: cluster.job(job)["JobState"] in ("COMPLETING", "FAILED"), "srun does not give up")
     cluster.start_node("node2")  # else Slurm waits for it before the job is over
-    assert task.wait(timeout=60) != 0
+    assert task.wait(timeout=100) != 0
     assert "failed on node node2: Communication connection failure" in task.reason
     assert [node.state for node in task.attempts[-1].nodes] == ["succeeded", "failed"]
     assert b"".join(chunk.data for chunk in task.logs()) == b"0\n"
@@ -144,7 +135,7 @@ def test_a_node_whose_daemon_dies_goes_on_with_its_task(cluster: Cluster, flow: 
     node = cluster.job(job_of(task))["NodeList"]
     cluster.kill(node)
     Path("go").touch()
-    assert task.wait(timeout=60) == 6
+    assert task.wait(timeout=100) == 6
     cluster.start_node(node)
     cluster.until(lambda: cluster.job(job_of(task))["JobState"] == "FAILED", "the job does not end")
     flow.refresh()
@@ -157,7 +148,7 @@ def test_without_munge_nothing_is_lost(cluster: Cluster, flow: Flow) -> None:
     cluster.kill("munged", signal.SIGTERM)
     try:
         Path("go").touch()
-        assert task.wait(timeout=60) == 6
+        assert task.wait(timeout=100) == 6
         assert output(task) == b"up\ndown\n"
     finally:
         cluster.start_munge()
@@ -188,7 +179,7 @@ def test_a_client_killed_at_any_moment_leaves_one_job_or_none(cluster: Cluster, 
         client.wait()
     flow = Flow()
     cluster.until(lambda: flow.refresh() == {}, "the cluster does not answer")
-    time.sleep(1.1)  # an sbatch that went on alone has ended
+    cluster.until(lambda: not cluster.clients(), "an sbatch that went on alone does not end")
     found = [comment for comment in comments(cluster) if comment not in before]
     assert len(found) == len(set(found))
 
@@ -196,10 +187,10 @@ def test_a_client_killed_at_any_moment_leaves_one_job_or_none(cluster: Cluster, 
         flow.refresh()
         return set(found) <= {(t.row.ref or "").partition("?")[0].rpartition("/")[2] for t in flow.tasks(limit=None)}
 
-    cluster.until(adopted, "a job is nobody's", seconds=30)
+    cluster.until(adopted, "a job is nobody's")
     for task in flow.tasks(limit=None):
         if task.row.ref:
-            task.wait(timeout=30)
+            task.wait(timeout=100)
             assert b"".join(chunk.data for chunk in task.logs()) == b"ran\n"
 
 
@@ -226,7 +217,7 @@ def test_a_folder_that_fills_up_under_a_task_hides_no_end(cluster: Cluster, flow
         cluster.until(lambda: output(task) == b"up\n", "it never runs")
         subprocess.run(["dd", "if=/dev/zero", f"of={root}/filler", "bs=4096"], capture_output=True, check=False)
         Path("go").touch()
-        assert task.wait(timeout=60) == 5
+        assert task.wait(timeout=100) == 5
         (root / "filler").unlink()
         cluster.until(lambda: cluster.job(job_of(task))["JobState"] == "FAILED", "the job does not end")
         flow.refresh()
@@ -256,7 +247,7 @@ def test_a_cut_connection_loses_no_byte_and_no_task(
         if b"3\n" in seen and b"4\n" not in seen:
             login_node.cut()
     assert seen == b"".join(b"%d\n" % n for n in range(1, 10))
-    assert task.wait(timeout=30) == 5
+    assert task.wait(timeout=100) == 5
 
 
 def test_a_connection_cut_while_submitting_leaves_one_job_or_none(

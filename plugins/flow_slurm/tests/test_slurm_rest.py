@@ -64,7 +64,7 @@ def test_what_a_task_asks_for_reaches_slurm(full_cluster: Cluster, flow: Flow) -
     assert (job["TresPerNode"], job["TimeLimit"], job["Features"]) == ("gres:gpu:a100:2", "00:03:00", "fast")
     assert job["Partition"] == "low"
     assert task.cancel(0)
-    task.wait(timeout=60)
+    task.wait(timeout=100)
     assert task.status == "cancelled"
 
 
@@ -74,10 +74,10 @@ def test_a_waiting_task_says_why_and_is_cancelled(flow: Flow) -> None:
     flow.refresh()
     assert second.status == "pending"
     assert second.cancel(0)
-    second.wait(timeout=60)
+    second.wait(timeout=100)
     assert (second.status, second.exit_code) == ("cancelled", None)
     first.cancel(0)
-    first.wait(timeout=60)
+    first.wait(timeout=100)
 
 
 def test_gpus_and_partitions_are_those_of_the_cluster(flow: Flow) -> None:
@@ -140,7 +140,7 @@ def test_a_slurmrestd_that_does_not_answer_loses_nothing(full_cluster: Cluster, 
     full_cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")
     full_cluster.kill("slurmrestd")
     try:
-        assert task.wait(timeout=60) == 6
+        assert task.wait(timeout=100) == 6
         with pytest.raises(TransientError, match="does not answer"):
             flow.provider().submit(order(flow, new_request_id(), "true"))
     finally:

@@ -33,7 +33,7 @@ class Shell:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=100,
         )
 
     def say(self, *words: str, stdin: str = "") -> str:

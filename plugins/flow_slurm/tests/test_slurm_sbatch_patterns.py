@@ -84,7 +84,7 @@ def _flow(folder: Path, home: Path, *words: str) -> subprocess.CompletedProcess[
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FLOW_", "SLURM", "SBATCH_"))}
     environ = {**kept, "FLOW_HOME": str(home), "FLOW_DEFAULT": "local"}
     argv = [sys.executable, "-m", "flow_core", *words]
-    return subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(argv, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=100)
 
 
 @pytest.mark.parametrize("name", PATTERNS)
@@ -253,7 +253,7 @@ def test_slurm_itself_runs_a_script_with_its_own_steps(cluster: Cluster, work: P
     def flow(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "flow_core", *words],
-            cwd=folder, env={**kept, "FLOW_HOME": str(home)}, capture_output=True, text=True, check=False, timeout=60,
+            cwd=folder, env={**kept, "FLOW_HOME": str(home)}, capture_output=True, text=True, check=False, timeout=100,
         )  # fmt: skip
 
     run = flow("run", "-q", "--provider", "lab", "job.sh")

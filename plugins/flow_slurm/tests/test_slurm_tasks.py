@@ -56,7 +56,7 @@ def test_nodes_cores_memory_and_time_become_directives(cluster: Cluster, flow: F
     assert job["TresPerNode"] == "gres:gpu:a100:2"
     assert job["TimeLimit"] == "00:03:00"
     task.cancel(0)
-    task.wait(timeout=30)
+    task.wait(timeout=100)
 
 
 def test_partition_constraint_and_further_options_reach_slurm(cluster: Cluster, flow: Flow) -> None:
@@ -66,7 +66,7 @@ def test_partition_constraint_and_further_options_reach_slurm(cluster: Cluster, 
     assert (job["Partition"], job["Features"], job["Licenses"], job["JobState"]) == ("low", "fast", "tool:1", "PENDING")
     assert "(BeginTime)" in task.reason
     task.cancel()
-    task.wait(timeout=30)
+    task.wait(timeout=100)
     assert (task.status, task.reason) == ("cancelled", "cancelled before it started")
 
 
@@ -121,16 +121,18 @@ def test_a_preview_has_the_script_and_slurms_verdict_and_submits_nothing(cluster
 def test_a_job_that_is_ended_by_scancel_says_so(cluster: Cluster, flow: Flow) -> None:
     task = flow.submit("echo up; sleep 60")
     cluster.ask("scancel", running(cluster, task))
-    task.wait(timeout=30)
+    task.wait(timeout=100)
     assert "cancelled by scancel" in task.reason
 
 
 def test_a_node_that_fails_begins_another_attempt_and_logs_are_kept(cluster: Cluster, flow: Flow) -> None:
     task = flow.submit('echo up; test "$FLOW_ATTEMPT" = 2 || sleep 60')
     job = running(cluster, task)
-    cluster.ask("scontrol", "update", f"nodename={cluster.job(job)['NodeList']}", "state=down", "reason=test")
+    node = cluster.job(job)["NodeList"]
+    cluster.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    cluster.ask("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")  # else it comes back at once
     with cluster.hasty():
-        assert task.wait(timeout=60) == 0
+        assert task.wait(timeout=100) == 0
     assert [attempt.state for attempt in task.attempts] == ["preempted", "succeeded"]
     assert (output(task, 1), output(task, 2)) == ("up\n", "up\n")
 
@@ -139,7 +141,7 @@ def test_a_node_that_fails_ends_a_task_that_may_not_start_again(cluster: Cluster
     task = flow.submit("echo up; sleep 60", max_preemptions=0)
     job = running(cluster, task)
     cluster.ask("scontrol", "update", f"nodename={cluster.job(job)['NodeList']}", "state=down", "reason=test")
-    task.wait(timeout=30)
+    task.wait(timeout=100)
     assert (task.status, task.reason.partition(":")[0]) == ("failed", "a node failed under it (node1)")
 
 
@@ -150,7 +152,7 @@ def test_a_preempted_task_is_told_and_starts_again(cluster: Cluster, flow: Flow)
     running(cluster, task)
     assert flow.run("true", cpus=8, stream=False).exit_code == 0
     with cluster.hasty():
-        assert task.wait(timeout=60) == 0
+        assert task.wait(timeout=100) == 0
     assert [attempt.state for attempt in task.attempts] == ["preempted", "succeeded"]
     assert "told\n" in output(task, 1)
     assert output(task, 2) == "up\n" * 3
@@ -159,13 +161,13 @@ def test_a_preempted_task_is_told_and_starts_again(cluster: Cluster, flow: Flow)
 def test_a_task_whose_dependency_failed_says_so(flow: Flow) -> None:
     first = flow.run("exit 1", stream=False)
     second = flow.submit("echo never", depends_on=[first.id])
-    second.wait(timeout=30)
+    second.wait(timeout=100)
     assert (second.status, second.reason) == ("failed", "a task that it depends on did not succeed")
 
 
 def test_a_task_over_its_memory_says_so(flow: Flow) -> None:
     task = flow.submit("exec python3 -c 'b = bytearray(600 * 2**20); input()' < /dev/zero", memory="100MiB")
-    task.wait(timeout=60)
+    task.wait(timeout=100)
     assert task.status == "failed"
     assert "memory" in task.reason
 
@@ -183,7 +185,7 @@ def test_a_secret_is_in_no_file_but_one_and_not_after_the_end(
     assert holding() == ["secrets"]
     assert "zf7" not in cluster.ask("scontrol", "write", "batch_script", job, "-")
     task.cancel(0)
-    task.wait(timeout=30)
+    task.wait(timeout=100)
     cluster.until(lambda: not holding(), "the secret is still there")
 
 

@@ -93,7 +93,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("batch", REQUIRED, MEANINGLESS, "names features of one cluster's nodes", env="SBATCH_BATCH"),
     Option("cluster-constraint", REQUIRED, MEANINGLESS, "names features of clusters"),
     Option("clusters", REQUIRED, MEANINGLESS, "a profile names it", "M", aliases=("cluster",), env="SBATCH_CLUSTERS", slurm=MEANINGLESS),
-    Option("nodelist", REQUIRED, MEANINGLESS, _NODES, "w"),
+    Option("nodelist", REQUIRED, MEANINGLESS, f"{_NODES}; how many these are counts everywhere", "w"),
     Option("nodefile", REQUIRED, MEANINGLESS, _NODES, "F"),
     Option("exclude", REQUIRED, MEANINGLESS, _NODES, "x"),
     Option("licenses", REQUIRED, MEANINGLESS, "licences that one cluster counts", "L"),
