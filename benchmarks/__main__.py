@@ -33,15 +33,16 @@ NAMES = (
 def main(arguments: Sequence[str]) -> int:
     """Return 1 when a budget was missed or bytes were wrong."""
     asked = _parser().parse_args(arguments)
-    if asked.peers:
-        return _peers(asked.peers)
     figures: list[Figure] = []
-    for name in asked.only or NAMES:
+    for name in NAMES if asked.only is None else asked.only:
         print(f"{name} …", file=sys.stderr, flush=True)
         with fresh_place(asked.quick) as place:
             figures += import_module(f"benchmarks.{name}").measure(place)
     print(machine())
-    print(table(figures), end="")
+    if figures:
+        print(table(figures), end="")
+    if asked.peers:
+        _peers(asked.peers)
     if asked.json:
         asked.json.write_text(
             json.dumps({"machine": machine(), "figures": [f.as_dict() for f in figures]}, indent=2) + "\n"
@@ -57,19 +58,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: to see that it works, not to quote")
     parser.add_argument(
-        "--peers", type=Path, metavar="FOLDER", help="measure other tools, in an environment made in FOLDER"
+        "--peers", type=Path, metavar="FOLDER", help="measure other tools too, in environments made in FOLDER"
     )
+    parser.add_argument("--no-budgets", dest="only", action="store_const", const=[], help="the other tools only")
     return parser
 
 
-def _peers(folder: Path) -> int:
-    from benchmarks.peers import measure
+def _peers(folder: Path) -> None:
+    from benchmarks.peers import PEERS, measure
     from benchmarks.peers_functions import FUNCTION_PEERS
 
-    print(machine())
-    print(measure(folder), end="")
-    print(measure(folder, FUNCTION_PEERS), end="")
-    return 0
+    for title, peers in (("commands", PEERS), ("functions", FUNCTION_PEERS)):
+        print(f"{title} …", file=sys.stderr, flush=True)
+        print(f"\n{title}, other tools in turns; {machine()}")
+        print(measure(folder, peers), end="", flush=True)
 
 
 def machine() -> str:

@@ -8,7 +8,7 @@ from flow_core.nodes._machine import (
     describe_machine,
     enforced_limits,
     find_gpus,
-    is_waiting,
+    is_abandoned,
     mounts_impossible,
 )
 from flow_core.nodes._node import Node, open_host, open_node
@@ -35,7 +35,7 @@ __all__ = [
     "enforced_limits",
     "fetch",
     "find_gpus",
-    "is_waiting",
+    "is_abandoned",
     "listing",
     "locate",
     "look",

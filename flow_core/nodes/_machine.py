@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from flow_core.runner import mounts, record
+from flow_core.runner import mounts, record, watcher
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 
-def is_waiting(root: Path) -> bool:
-    """Say whether ``root`` has tasks that have not ended, or whose results are on their way to a store."""
-    return _holds(root / "tasks") or _holds(root / "uploads")
+def is_abandoned(root: Path) -> bool:
+    """Say whether nobody serves ``root`` though it has tasks that have not ended, or results on their way to a store.
+
+    Cheap where somebody does, however many wait: who serves need not be called to look at them all.
+    """
+    return not watcher.is_watched(f"{root}/serve.lock") and (_holds(root / "tasks") or _holds(root / "uploads"))
 
 
 def _holds(folder: Path) -> bool:

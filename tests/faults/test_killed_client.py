@@ -76,7 +76,7 @@ def test_killed_at_any_instant_each_task_is_known_once_or_not_at_all(flow: Flow,
     [
         'flow_core.faces.Provider, "submit"',
         'flow_core.nodes, "stage"',
-        'flow_core.nodes._stage, "_write"',
+        'flow_core.nodes._stage, "_write_all"',
         'flow_core.nodes._stage, "_accept"',
     ],
     ids=["W1 before the call", "W2 in the call", "W2 while staging", "W3 before the rename"],

@@ -215,7 +215,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
-        if nodes.is_waiting(self._root):
+        if nodes.is_abandoned(self._root):
             with suppress(StateError, TransientError):  # a full disk keeps nobody from looking
                 nodes.serve(self._root)  # whoever ran them may have been killed
         waiting = nodes.waiting_reports(self._root, [ref.id for ref in refs]) if len(refs) > _MANY else {}
@@ -241,7 +241,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_queue(self) -> Sequence[QueuedTask]:
-        if nodes.is_waiting(self._root):
+        if nodes.is_abandoned(self._root):
             nodes.serve(self._root)
         return nodes.queue(self._root)
 
