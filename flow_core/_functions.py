@@ -34,8 +34,8 @@ def _client(pid: int, cwd: str, settings: tuple[tuple[str, str], ...]) -> Flow: 
 
 def client() -> Flow:
     """Return the client for the current folder and ``FLOW_*`` environment; kept while these stay the same."""
-    settings = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("FLOW_", "XDG_"))))
-    return _client(os.getpid(), str(working_folder()), settings)
+    names = sorted(name for name in os.environ if name.startswith(("FLOW_", "XDG_")))
+    return _client(os.getpid(), str(working_folder()), tuple((name, os.environ[name]) for name in names))
 
 
 def submit(command: Command, /, **fields: Unpack[TaskFields]) -> Task:

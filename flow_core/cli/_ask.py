@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import click
+
+
+def is_possible() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def one_of(question: str, answers: Mapping[str, str]) -> str:
+    """Return the answer that the person chooses; each stands with what it means."""
+    width = max(map(len, answers))
+    lines = [f"flow: {question}", *(f"  {answer:{width}}  {meaning}" for answer, meaning in answers.items())]
+    click.echo("\n".join(lines), err=True)
+    return str(click.prompt("flow: your answer, kept for next time", type=click.Choice(list(answers)), err=True))
 
 
 def confirm(what: str, yes: bool) -> None:
     """Go on only when ``yes`` or when the person agrees. Raises UsageError where nobody can be asked."""
     if yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not is_possible():
         raise click.UsageError(f"this would {what}: say --yes")
     if not click.confirm(f"flow: {what}?", err=True):
         raise click.Abort

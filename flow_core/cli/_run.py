@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from flow_core.cli import _ask
 from flow_core.cli._attached import Attached
 from flow_core.cli._envelope import emit
 from flow_core.cli._interrupts import Interrupted, Interrupts
@@ -85,6 +86,10 @@ def run(request: Request) -> int:
     """Submit the task; follow it to its end unless detached. Returns the status to exit with."""
     flow = Flow()
     plans = make_plans(flow, request)
+    if settled(plans, request):
+        flow = Flow()
+        plans = make_plans(flow, request)
+    _warn(plans, request)
     if len(plans) > 1:
         return _run_many(flow, plans, request)
     (plan,) = plans
@@ -118,17 +123,28 @@ def _run_many(flow: Flow, plans: Sequence[Plan], request: Request) -> int:
 
 
 def make_plans(flow: Flow, request: Request, priced: bool = False) -> list[Plan]:
-    """Check what the command line names, one task unless a frontend's file holds several; warnings go to stderr."""
+    """Check what the command line names: one task unless a frontend's file holds several."""
     from flow_core.cli._read import frontend_tasks, plan
 
     tasks = frontend_tasks(flow, request.words, request.frontend, request.given)
     if tasks is None:
-        plans = [make_plan(flow, request, priced)]
-    else:
-        plans = [plan(flow, task, request.given, priced) for task in tasks]
-    for problem in () if request.quiet else (problem for each in plans for problem in each.warnings):
+        return [make_plan(flow, request, priced)]
+    return [plan(flow, task, request.given, priced) for task in tasks]
+
+
+def settled(plans: Sequence[Plan], request: Request) -> bool:
+    """Ask the person at the terminal what the plans' profiles leave open; whether there was anything to ask."""
+    if request.quiet or request.as_json or not _ask.is_possible():
+        return False
+    found = {question.key: question for plan in plans for question in plan.questions}
+    for question in found.values():
+        question.settle(_ask.one_of(f"{question.key}: {question.text}", question.answers))
+    return bool(found)
+
+
+def _warn(plans: Sequence[Plan], request: Request) -> None:
+    for problem in () if request.quiet else (problem for plan in plans for problem in plan.warnings):
         say(f"warning: {problem}")
-    return plans
 
 
 def make_plan(flow: Flow, request: Request, priced: bool = False) -> Plan:
@@ -204,6 +220,7 @@ def dry_run(request: Request) -> int:
 
     flow = Flow()
     plans = make_plans(flow, request, priced=True)
+    _warn(plans, request)
     if request.as_json:
         shown = [as_data(flow, plan) for plan in plans]
         emit(shown if len(shown) > 1 else shown[0], "run")

@@ -16,14 +16,15 @@ from flow_core.types import FrontendTask, OfferRequest, PolicyContext, Problem, 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
-    from flow_core.settings import Profile
+    from flow_core.settings import Profile, Question
 
 
 @attrs.frozen
 class Plan:
     """A task that may be submitted; nothing has happened yet. ``price_per_hour`` is USD per node, None when unknown.
 
-    ``task`` is what was read, when it was read from a file.
+    ``task`` is what was read, when it was read from a file. ``questions`` are what the profile's settings leave to a
+    person; each is among the warnings.
     """
 
     config: TaskConfig
@@ -34,6 +35,7 @@ class Plan:
     unchecked: tuple[str, ...] = ()
     price_per_hour: Decimal | None = None
     task: FrontendTask | None = None
+    questions: tuple[Question, ...] = ()
 
 
 def make_plan(session: Session, config: TaskConfig, priced: bool = False) -> Plan:
@@ -59,14 +61,16 @@ def make_plan(session: Session, config: TaskConfig, priced: bool = False) -> Pla
     errors = [p for p in problems if p.severity == "error"]
     if errors:
         raise ConfigError(_summary(errors, profile), problems=errors)
+    questions = provider.questions(profile)
     return Plan(
         config=config,
         name=config.name or default_name([config.function.name] if config.function else config.command),
         profile=profile,
         provider=provider,
-        warnings=tuple(p for p in problems if p.severity != "error"),
+        warnings=(*(p for p in problems if p.severity != "error"), *(asked.problem() for asked in questions)),
         unchecked=(*unchecked, *([price_note] if price_note else [])),
         price_per_hour=price,
+        questions=tuple(questions),
     )
 
 

@@ -32,6 +32,7 @@ from flow_core.types import (
 
 if TYPE_CHECKING:
     from flow_core.plugins._scope import Scope
+    from flow_core.settings import Profile, Question
     from flow_core.types import AuthField
 
 _BOUNDS = {
@@ -102,6 +103,15 @@ class Provider(Face):
             problems = [Problem(f"{path}.{key}", "UNKNOWN_OPTION", text) for key, text in said.items()]
             raise ConfigError(f"{self.provider} takes no options of its own", problems=problems)
         return None
+
+    def questions(self, profile: Profile) -> list[Question]:
+        """Return what its settings ask of a person, as far as ``profile`` leaves that open."""
+        kind = getattr(self._scope.plugin_class, "Settings", None)
+        if kind is None:
+            return []
+        from flow_core.settings import questions
+
+        return questions(kind, profile)
 
     def auth_check(self) -> Identity:
         """Say whom the credentials stand for."""

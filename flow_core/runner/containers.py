@@ -19,6 +19,7 @@ MARK = "FLOW_BESIDE"  # in the environment of what runs beside, so that it is fo
 _SHELL = frozenset(("PWD", "OLDPWD", "SHLVL", "_", "LC_CTYPE"))
 _ENGINES = frozenset(("PATH", "HOME"))
 _UNNAMED = ("GPU-", "MIG-")  # ids that mean the same inside and outside
+_ALL = "all"
 _INTO = 'exec "$@" >>"$0/stdout" 2>>"$0/stderr"'
 
 
@@ -105,8 +106,8 @@ class _Task(NamedTuple):
 
     @property
     def gpus(self) -> List[str]:
-        """The GPUs that are the task's; empty where it asked for none."""
-        ids = self.env.get("CUDA_VISIBLE_DEVICES", "") if self.bundle.limits.gpu_count else ""
+        """The GPUs that are the task's; empty where it asked for none, ``all`` where nobody shares the machine's out."""
+        ids = self.env.get("CUDA_VISIBLE_DEVICES", _ALL) if self.bundle.limits.gpu_count else ""
         return [gpu for gpu in ids.split(",") if gpu]
 
 
@@ -146,7 +147,7 @@ def _docker(task: _Task) -> Start:
         rank = attempt_dir(task.folder, int(env["FLOW_ATTEMPT"]), int(env["FLOW_NODE_RANK"]))
         argv = ["/bin/sh", "-c", _INTO, rank, *argv]
     if task.gpus:
-        gpus = ["--gpus", '"device=%s"' % ",".join(task.gpus)]
+        gpus = ["--gpus", _ALL if task.gpus == [_ALL] else '"device=%s"' % ",".join(task.gpus)]
     return _docker_like(task, gpus, "none", argv)
 
 
@@ -206,7 +207,7 @@ def _inside(task: _Task) -> Dict[str, str]:
     env = dict(task.env)
     if task.image.user.partition(":")[0] not in ("", "0"):
         env.setdefault("HOME", "/tmp")  # the image knows no home of this user
-    if task.gpus and not task.gpus[0].startswith(_UNNAMED):
+    if task.gpus and not task.gpus[0].startswith((*_UNNAMED, _ALL)):
         env["CUDA_VISIBLE_DEVICES"] = ",".join(str(number) for number in range(len(task.gpus)))
     return env
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
         Paths as Paths,
         paths as paths,
     )
+    from flow_core.settings._questions import (
+        Question as Question,
+        questions as questions,
+    )
     from flow_core.settings._write import (
         write as write,
     )
@@ -42,6 +46,7 @@ _HOMES = {
     "flow_core.settings._load": "load",
     "flow_core.settings._model": "CoreSettings Origin Profile Settings Text",
     "flow_core.settings._paths": "Paths paths",
+    "flow_core.settings._questions": "Question questions",
     "flow_core.settings._write": "write",
 }
 
@@ -50,6 +55,7 @@ __all__ = [
     "Origin",
     "Paths",
     "Profile",
+    "Question",
     "Settings",
     "Text",
     "build",
@@ -58,6 +64,7 @@ __all__ = [
     "make_folder",
     "options",
     "paths",
+    "questions",
     "write",
 ]
 

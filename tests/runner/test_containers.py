@@ -57,6 +57,15 @@ def test_gpus_are_given_by_device_and_counted_from_0_inside(tmp_path: Path) -> N
     assert apptainer.env["APPTAINERENV_CUDA_VISIBLE_DEVICES"] == "3,5"
 
 
+def test_where_nobody_shares_the_gpus_out_a_task_that_asked_for_some_has_all(tmp_path: Path) -> None:
+    limits = {"gpu_count": 8}
+    docker = start(tmp_path, "docker", limits=limits)
+    assert after(docker.argv, "--gpus") == ["all"]
+    assert "CUDA_VISIBLE_DEVICES" not in docker.env
+    assert after(start(tmp_path, "podman", limits=limits).argv, "--device") == ["nvidia.com/gpu=all"]
+    assert "--nv" in start(tmp_path, "apptainer", limits=limits).argv
+
+
 def test_gpus_that_are_named_for_good_keep_their_names(tmp_path: Path) -> None:
     found = start(tmp_path, "docker", {"CUDA_VISIBLE_DEVICES": "GPU-1a,GPU-2b"}, limits={"gpu_count": 2})
     assert found.env["CUDA_VISIBLE_DEVICES"] == "GPU-1a,GPU-2b"

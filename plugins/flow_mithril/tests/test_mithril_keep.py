@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from flow_core import Flow
 from flow_core.client import Task
 from flow_core.errors import ConfigError
-from flow_core.types import parse_ref
+from flow_core.types import LIVE_STATES, VolumeSpec, parse_ref
 from flow_mithril._records import Records
 from flow_mithril.testing import Double
 
@@ -95,6 +98,85 @@ def test_a_taken_machine_is_found_again_by_the_task_whose_client_was_killed(plat
     assert second.wait(PATIENCE) == 0
     assert output(second) == b"once\n"
     assert order(second) == order(first)
+
+
+DYING = """
+import os, signal, sys
+import flow
+from flow_core import nodes
+from flow_mithril._records import Records
+
+left = int(sys.argv[1])
+
+def dying(call):
+    def counted(*args, **kwargs):
+        global left
+        try:
+            return call(*args, **kwargs)
+        finally:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+    return counted
+
+for place, name in ((Records, "change"), (Records, "hold"), (Records, "cool"), (nodes, "run"), (nodes, "deliver")):
+    setattr(place, name, dying(getattr(place, name)))
+flow.submit(sys.argv[2], keep=120.0)
+"""
+ALONE = "echo begin >>/var/tmp/log; sleep 0.2; echo end >>/var/tmp/log"
+
+
+def test_wherever_a_client_is_killed_that_takes_a_machine_it_has_one_task_and_is_listed(
+    platform: Double, booted: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = booted(self_release="key", settle="1s")
+    monkeypatch.setattr(type(flow.session.journal), "due_for_reconcile", lambda *_: True)  # else every 10 s
+    kept(flow, ALONE)
+    status, instant, runs = -signal.SIGKILL, 0, 1
+    while status == -signal.SIGKILL:
+        instant += 1
+        child = subprocess.run([sys.executable, "-c", DYING, str(instant), ALONE], cwd=flow.session.cwd, check=False)
+        status = child.returncode
+        until(lambda: flow.refresh() == {} and not flow.session.journal.unfinished(), "it is never known what became")
+        live = [task.wait(PATIENCE) for task in flow.tasks(limit=None, states=LIVE_STATES)]
+        runs += len(live)
+        assert live in ([], [0])
+        with platform.world.lock:
+            (bid,) = [row for row in platform.world.all("bids") if row["status"] in ("Open", "Allocated")]
+        assert [found.id for found in flow.provider().resources() if found.kind == "machine"] == [bid["fid"]]
+        log = platform.control("machine", instance=bid["instances"][0], do="run", command="cat /var/tmp/log")["stdout"]
+        assert log.split() == ["begin", "end"] * runs
+    assert (status, instant > 7) == (0, True)
+
+
+def test_several_machines_and_their_volume_are_taken_together(platform: Double, booted: Make) -> None:
+    flow = booted(self_release="key", region="us-central2-a")
+    share = VolumeSpec("together", "/data", kind="file", size_gb=10, create=True)
+    wants = {"num_instances": 2, "volumes": [share]}
+    first = flow.submit("echo $NODE_RANK >/data/$NODE_RANK", keep=120.0, **wants)
+    assert first.wait(PATIENCE) == 0
+    alone = flow.submit("cat /data/*", num_instances=2, keep=1.0)
+    assert alone.wait(PATIENCE) == 0
+    again = flow.submit("cat /data/* ; touch /data/$FLOW_TASK_ID.$NODE_RANK; sleep 1; ls /data | wc -l", **wants)
+
+    assert again.wait(PATIENCE) == 0
+    assert order(first) == order(alone) == order(again)
+    assert [output(again, rank=rank) for rank in (0, 1)] == [b"0\n1\n4\n"] * 2
+    assert status(platform, first) == "Terminated"
+    (volume,) = flow.provider().volumes()
+    flow.provider().delete_volume(volume.id)
+
+
+def test_a_block_volume_stays_with_the_kept_machine_for_the_next_task(platform: Double, booted: Make) -> None:
+    flow = booted(self_release="key")
+    disk = VolumeSpec("stays", "/data", size_gb=1, create=True)
+    first = flow.submit("echo 41 >/data/x", keep=120.0, volumes=[disk])
+    assert first.wait(PATIENCE) == 0
+    second = flow.submit("cat /data/x", volumes=["stays:/data"])
+
+    assert second.wait(PATIENCE) == 0
+    assert (order(second), output(second)) == (order(first), b"41\n")
+    flow.provider().delete_volume(flow.provider().volumes()[0].id)
 
 
 def test_a_task_that_does_not_fit_gets_a_machine_of_its_own(platform: Double, booted: Make) -> None:

@@ -67,6 +67,17 @@ def test_a_bid_that_was_placed_though_the_answer_was_lost_is_found(double: Doubl
     assert [bid["fid"] for bid in bids(double)] == [fid(task)]
 
 
+def test_how_machines_end_is_asked_until_the_profile_says_it(make: Make) -> None:
+    flow = make(self_release="ask")
+    (question,) = flow.plan(flow.config("true")).questions
+    assert (question.key, list(question.answers)) == ("profiles.m.self_release", ["key", "client", "off"])
+    question.settle("key")
+
+    decided = Flow(cwd=flow.session.cwd)
+    assert decided.plan(decided.config("true")).questions == ()
+    assert "self_release: key" in (flow.session.settings.paths.config_file).read_text()
+
+
 def test_a_bid_that_was_not_placed_is_not_placed_again_by_itself(double: Double, make: Make) -> None:
     flow = make()
     double.control("fault", kind="cut", method="POST", path="/v2/spot/bids")

@@ -27,8 +27,8 @@ def freezer(groups: Iterable[Path]) -> Path | None:
 
 
 def delete(groups: Iterable[Path]) -> None:
-    """Remove groups whose processes have ended; the kernel may take a moment to see it."""
-    for group in groups:
+    """Remove groups, with those below, whose processes have ended; the kernel may take a moment to see it."""
+    for group in [path for top in groups for path in (*sorted(top.glob("**/"), reverse=True), top)]:
         for _ in range(200):
             try:
                 group.rmdir()

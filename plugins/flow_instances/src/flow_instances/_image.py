@@ -11,7 +11,10 @@ from pathlib import Path
 
 from flow_instances._unavailable import Unavailable
 
-_PACKAGES = ("ca-certificates", "cron", "e2fsprogs", "iproute2", "openssh-server", "procps", "python3", "sudo")
+_PACKAGES = (
+    *("ca-certificates", "cron", "docker.io", "e2fsprogs", "iproute2", "openssh-server", "procps", "python3"),
+    "sudo",
+)
 _SUITE = "bookworm"
 _SSHD = """\
 UsePAM no
@@ -40,7 +43,7 @@ def cache() -> Path:
 
 
 def image() -> Path:
-    """Return the image's folder; build it where there is none (about 30 s, and the network). Safe to call at once.
+    """Return the image's folder; build it where there is none (about a minute, and the network). Safe to call at once.
 
     Raises :class:`Unavailable` when it cannot be built.
     """

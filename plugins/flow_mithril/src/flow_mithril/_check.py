@@ -62,15 +62,6 @@ def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSetti
     yield from _mounts(config)
     yield from _keep(config, options, settings, world)
     yield from _volumes(config, world)
-    if settings.self_release == "ask":
-        yield Problem(
-            "options.mithril",
-            "SELF_RELEASE",
-            "without a client the machine is held after the task's end, and then powers off: nothing ends the bill but a "
-            "flow command",
-            "let it end by itself with a key of its own (self_release: key), or settle it (self_release: client)",
-            severity="warning",
-        )
 
 
 def _keep(config: TaskConfig, options: MithrilOptions, settings: MithrilSettings, world: World) -> Iterator[Problem]:

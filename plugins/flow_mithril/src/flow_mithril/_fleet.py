@@ -243,8 +243,8 @@ class Fleet:
     def let_go(self, record: Record, order: Order, report: TaskReport) -> TaskReport:
         """End the machines of a task whose end is here, or leave them to a next task for as long as they are kept."""
         if record.keep > 0 and not record.cancelled and report.state in _KEEPS:
-            for access in self.access(record.request, order):
-                nodes.run(access, f"touch {ROOT}/tasks/{record.request}/fetched")
+            first = self.access(record.request, order)[0]  # it acts for all
+            nodes.run(first, f"touch {ROOT}/tasks/{record.request}/fetched")
             self._records.keep(record.request)
             return _held(report, "")
         self.end(record, order)
@@ -253,6 +253,8 @@ class Fleet:
     def end(self, record: Record, order: Order) -> bool:
         """End an order, its machines and its key; False when it had ended."""
         ended = self._orders.end(order.fid)
+        for access in self.access(record.request, order):
+            nodes.disconnect(access)
         self._records.drop_staged(record.request)
         with suppress(FlowError):  # the key is no longer of use to anybody; the sweep finds it
             self.revoke(self._records.get(record.request))

@@ -162,9 +162,10 @@ class Records:
     def holder(self, fid: str) -> Record | None:
         """Return the last task that was given the kept machines of an order; None: they are their first one's."""
         try:
-            return self.get(os.readlink(self.root / "holders" / fid))
+            found = self.get(os.readlink(self.root / "holders" / fid))
         except OSError:
             return None
+        return found if found.fid == fid else None  # else its client was killed before it had them
 
     def holds(self, record: Record) -> bool:
         """Whether this task is the last that was given its machines."""

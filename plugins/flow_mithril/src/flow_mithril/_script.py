@@ -107,8 +107,9 @@ mv .runner $R/runner.pyz )
 
 _INSTALL = r"""
 chmod 755 LAUNCH
+getent group docker >/dev/null && usermod -aG docker $U
 if [ -d /run/systemd/system ]; then
-  printf '%s\n' '[Unit]' Description=Flow After=network-online.target '[Service]' ExecStart=LAUNCH KillMode=process \
+  printf '%s\n' '[Unit]' Description=Flow 'After=network-online.target docker.service' '[Service]' ExecStart=LAUNCH KillMode=process \
     Restart=on-failure '[Install]' WantedBy=multi-user.target >/etc/systemd/system/flow.service
   systemctl daemon-reload; systemctl enable -q flow.service
 else

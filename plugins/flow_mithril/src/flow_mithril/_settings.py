@@ -12,7 +12,13 @@ import attrs
 from flow_core.secrets import Credential
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-SELF_RELEASE = ("ask", "key", "client", "off")
+_ENDS = {
+    "key": "by itself, with an API key of its own, made for it, expiring, revoked when it has ended. Mithril has no "
+    "narrower keys: until then it can do what your account can, and the task could read it",
+    "client": "it waits an hour (hold) for a flow command, then switches itself off; it is not known whether Mithril "
+    "bills a machine that is off",
+    "off": "it stays, and is billed, until a flow command comes or max_lifetime (a week) is over",
+}
 
 
 def _bare(url: str) -> str:
@@ -71,10 +77,12 @@ class MithrilSettings:
     )
     self_release: str = attrs.field(
         default="ask",
-        validator=attrs.validators.in_(SELF_RELEASE),
+        validator=attrs.validators.in_(("ask", *_ENDS)),
         metadata={
             "help": "How machines end when no client is there: key (a minted key that expires), client (the machine waits "
-            "for a client, then powers off), off, or ask (as client, with a warning)."
+            "for a client, then powers off), off, or ask (once, at a terminal; as client until then).",
+            "ask": "how shall a machine end when its task has ended and no flow command is there?",
+            "answers": _ENDS,
         },
     )
     hold: float = attrs.field(

@@ -1,6 +1,7 @@
 """Kept machines: a task that fits takes the machines of one that has ended, instead of new ones.
 
-Which of two clients gets them is decided on the machine, by a file that can be made only once (see the runner's keeper).
+Which of two clients gets them is decided on the first machine, by a file that can be made only once (see the runner's
+keeper: the machine of rank 0 acts for all).
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class KeptMachines:
     def found(self, record: Record) -> Record | None:
         """Return the record of a task whose client was killed while it took a machine; None: it did not get it."""
         if record.fid:
+            self._records.cool(record.on)
             return record
         kept = self._records.get(record.on)
         order = self._order(kept)
@@ -95,11 +97,14 @@ class KeptMachines:
 
     def _claim(self, kept: Record, order: Order, name: str, seconds: float) -> bool:
         text = _CLAIM.format(root=ROOT, kept=kept.request, name=name, seconds=seconds)
-        return all(nodes.run(way, text, seconds=20.0)[1].strip() == name for way in self._fleet.access("-", order))
+        first = self._fleet.access("-", order)[0]
+        return nodes.run(first, text, seconds=20.0)[1].strip() == name
 
     def _taken(self, request: str, kept: Record) -> Record:
-        """The machine, and the key that is on it, are this task's from now on."""
-        self._records.cool(kept.request)
+        """The machine, and the key that is on it, are this task's from now on.
+
+        Until its record says so the machine is listed as kept; whoever would end it then finds it claimed.
+        """
         self._records.hold(kept.fid, request)
         kept, mine = self._records.get(kept.request), self._records.get(request)
         key = kept if kept.minting else mine
@@ -113,4 +118,5 @@ class KeptMachines:
             minting=key.minting,
         )
         self._records.change(kept.request, key="", minting=False)
+        self._records.cool(kept.request)
         return found

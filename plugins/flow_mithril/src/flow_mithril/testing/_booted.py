@@ -25,10 +25,10 @@ exec cat {base}.xml
 class BootedMachines:
     """A machine for each instance. What is asked of one is done in its order, by a thread of its own."""
 
-    def __init__(self, publish: Sequence[int], megabytes: int) -> None:
+    def __init__(self, publish: Sequence[int], megabytes: int, docker: bool = False) -> None:
         self.site = Site()
         self.problems: list[str] = []
-        self._megabytes = megabytes
+        self._megabytes, self._docker = megabytes, docker
         self._addresses: dict[str, str] = {}
         self._machines: dict[str, Machine] = {}
         self._ready: set[str] = set()
@@ -153,6 +153,7 @@ class BootedMachines:
             ],
             scratch=("/mnt/local",),
             files=_nvidia_smi(launch.gpus, launch.gpu) if launch.gpus else {},
+            docker=self._docker,
             hosts=[(self._address(fid), name) for fid, name in launch.group if fid != launch.fid],
         )
 

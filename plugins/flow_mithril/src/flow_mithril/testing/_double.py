@@ -144,7 +144,7 @@ def machines(settings: Settings) -> Machines:
         return NoMachines(settings.ssh_destination)
     from flow_mithril.testing._booted import BootedMachines
 
-    return BootedMachines(settings.publish, settings.volume_megabytes)
+    return BootedMachines(settings.publish, settings.volume_megabytes, settings.docker)
 
 
 Answer = tuple[int, Any, dict[str, str]]
@@ -152,6 +152,7 @@ Answer = tuple[int, Any, dict[str, str]]
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # clients that come at once while this machine is busy; with 5 some are cut off
 
     def __init__(self, double: Double, port: int) -> None:
         self.double = double

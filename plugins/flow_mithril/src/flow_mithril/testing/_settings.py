@@ -30,3 +30,5 @@ class Settings:
     """Whether a repeated ``Idempotency-Key`` gets the first answer again: it is not known whether the service does so."""
     volume_megabytes: int = 64
     """The real size of a block volume's disk, whatever was asked for."""
+    docker: bool = False
+    """Whether the Docker of machines runs; its one image is ``machine:1``."""
