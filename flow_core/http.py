@@ -131,7 +131,7 @@ def pages(read: Callable[[str | None], tuple[Iterable[T], str | None]]) -> Itera
         if not cursor:
             return
         if cursor in seen:
-            raise TransientError("a page is repeated, so the list is not complete", "try again")
+            raise TransientError("the list repeats a page, so it is not complete", "try again")
         seen.add(cursor)
 
 
