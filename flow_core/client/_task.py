@@ -65,6 +65,7 @@ class Task(Generic[R_co]):
     def __init__(self, session: Session, row: TaskRow) -> None:
         self._session = session
         self._row = row
+        self._trouble = ""  # why the provider could not be asked the last time
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.name!r} {self._row.state}>"
@@ -104,7 +105,10 @@ class Task(Generic[R_co]):
     def refresh(self) -> TaskRow:
         """Ask the provider, unless the end is known, and return what the journal then holds."""
         if not self.is_final:
-            refresh(self._session, [self.id])
+            failed = refresh(self._session, [self.id])
+            self._trouble = "".join(
+                f"; {profile} cannot be asked: {error.message}" for profile, error in failed.items()
+            )
             self._row = self._session.journal.task(self.id)
         return self._row
 
@@ -211,7 +215,7 @@ class Task(Generic[R_co]):
         backoff = Backoff(min(facts.min_poll_seconds, 1.0), 30.0)
         while not self.refresh().is_final:
             if passed():
-                raise TimeoutError(f"{self.id} is still {self._row.state}")
+                raise TimeoutError(f"{self.id} is still {self._row.state}{self._trouble}")
             limit = deadline()
             left = math.inf if limit is None else limit - time.monotonic()
             sleep(min(backoff.next(), left), passed)
