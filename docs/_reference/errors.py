@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from _reference.markdown import code, page, prose, table
 from flow_core import errors
 from flow_core.cli._main import INTERRUPTED, PIPE_CLOSED
-from flow_core.client._task import CANCELLED_STATUS, TIMED_OUT_STATUS
+from flow_core.client._exit import CANCELLED_STATUS, TIMED_OUT_STATUS
 
 _INTRO = """
 `flow run`, `flow wait`, `flow logs -f` and `flow exec` exit with the task's (or the command's) own code. All other

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from flow_core._lazy import attribute
 
 if TYPE_CHECKING:
+    from flow_core.client._exit import (
+        exit_status as exit_status,
+    )
     from flow_core.client._flow import (
         Flow as Flow,
     )
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     )
     from flow_core.client._task import (
         Task as Task,
-        exit_status as exit_status,
     )
 
 _HOMES = {
@@ -29,7 +31,8 @@ _HOMES = {
     "flow_core.client._forward": "Way",
     "flow_core.client._kept": "Artifact",
     "flow_core.client._plan": "Plan",
-    "flow_core.client._task": "Task exit_status",
+    "flow_core.client._exit": "exit_status",
+    "flow_core.client._task": "Task",
 }
 
 __all__ = [

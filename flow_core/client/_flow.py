@@ -72,7 +72,8 @@ class Flow:
         if isinstance(command, TaskConfig):
             given = merge(user_form(command), dict(fields))
         else:
-            given = {"command": command if isinstance(command, str) else list(command), **fields}
+            words = isinstance(command, Sequence) and not isinstance(command, (str, bytes, bytearray))
+            given = {"command": list(command) if words else command, **fields}
         return read_mapping(given, providers=self.provider_names())
 
     def provider_names(self) -> list[str]:

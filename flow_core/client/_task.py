@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 
+from flow_core.client._exit import exit_status
 from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
 from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
 from flow_core.errors import (
@@ -15,7 +17,6 @@ from flow_core.errors import (
     FlowError,
     NotFoundError,
     TaskFailed,
-    TaskLostError,
     TransientError,
     UnavailableError,
 )
@@ -38,23 +39,7 @@ else:
 
     R_co = TypeVar("R_co", covariant=True)
 
-TIMED_OUT_STATUS, CANCELLED_STATUS = 124, 130
 _LATE_SECONDS = 0.6
-
-
-def exit_status(row: TaskRow) -> int:
-    """Return what a command that waits for this task exits with.
-
-    The task's own exit code; 124 when its time limit ended it, 130 when it was cancelled before it had one.
-    Raises TaskLostError when nobody knows how it ended.
-    """
-    if row.state == "lost":
-        raise TaskLostError(f"{row.id} is lost: {row.reason}", f"run it again: flow retry {row.id}")
-    if row.state == "timed_out":
-        return TIMED_OUT_STATUS
-    if row.exit_code is not None and (row.exit_code, row.state) != (0, "failed"):
-        return row.exit_code  # what was ended as unhealthy has failed, also when it says 0
-    return {"succeeded": 0, "cancelled": CANCELLED_STATUS}.get(row.state, 1)
 
 
 def _passed(deadline: Callable[[], float | None], early: float = 0.0) -> Callable[[], bool]:
@@ -63,6 +48,12 @@ def _passed(deadline: Callable[[], float | None], early: float = 0.0) -> Callabl
         return limit is not None and time.monotonic() >= limit - early
 
     return passed
+
+
+def _find_again(task_id: str) -> Task[Any]:
+    from flow_core.client._flow import Flow
+
+    return Flow().task(task_id)
 
 
 class Task(Generic[R_co]):
@@ -74,9 +65,22 @@ class Task(Generic[R_co]):
     def __init__(self, session: Session, row: TaskRow) -> None:
         self._session = session
         self._row = row
+        self._trouble = ""  # why the provider could not be asked the last time
 
     def __repr__(self) -> str:
         return f"<Task {self.id} {self.name!r} {self._row.state}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and other.id == self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have another process find the task again by its id, in the environment that it has."""
+        if self._session.environ is not os.environ:
+            raise TypeError(f"{self.id} belongs to a client with an environment of its own: send its id instead")
+        return _find_again, (self.id,)
 
     @property
     def id(self) -> str:
@@ -101,7 +105,10 @@ class Task(Generic[R_co]):
     def refresh(self) -> TaskRow:
         """Ask the provider, unless the end is known, and return what the journal then holds."""
         if not self.is_final:
-            refresh(self._session, [self.id])
+            failed = refresh(self._session, [self.id])
+            self._trouble = "".join(
+                f"; {profile} cannot be asked: {error.message}" for profile, error in failed.items()
+            )
             self._row = self._session.journal.task(self.id)
         return self._row
 
@@ -208,7 +215,7 @@ class Task(Generic[R_co]):
         backoff = Backoff(min(facts.min_poll_seconds, 1.0), 30.0)
         while not self.refresh().is_final:
             if passed():
-                raise TimeoutError(f"{self.id} is still {self._row.state}")
+                raise TimeoutError(f"{self.id} is still {self._row.state}{self._trouble}")
             limit = deadline()
             left = math.inf if limit is None else limit - time.monotonic()
             sleep(min(backoff.next(), left), passed)

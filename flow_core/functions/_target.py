@@ -121,4 +121,4 @@ def _functions(text: str) -> list[str]:
     import ast
 
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    return [node.name for node in ast.parse(text).body if isinstance(node, kinds)]

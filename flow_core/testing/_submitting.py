@@ -41,7 +41,8 @@ class Submitting(Contract):
         order = bench.order(ONCE)
         first, second = bench.provider.submit(order), bench.provider.submit(order)
         assert first == second
-        assert bench.provider.find([order.request_id], 0.0) == {order.request_id: [first]}
+        found = bench.provider.find([order.request_id], 0.0)
+        assert found == {order.request_id: [first]}, f"submit gave {first}, but find says {found or 'there is none'}"
         bench.ended(first)
         assert bench.log_of(first) == b"ran\n"
 

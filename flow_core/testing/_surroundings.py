@@ -64,7 +64,9 @@ class Surroundings(Contract):
         # Where there is a keyring, it is in no file at all.
         assert set(bench.holders([value.encode()])) <= {"secrets.json"}
 
-    def test_p57_a_secret_shows_in_no_argument_list_and_no_text(self, bench: Bench) -> None:
+    def test_p57_a_secret_shows_in_no_argument_list_and_no_text(
+        self, bench: Bench, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    ) -> None:
         value = "kit-" + new_request_id()
         set_("KIT_SECRET", value, bench.flow.session.secret_stores)
         order = bench.order("sleep 60", secrets=["KIT_SECRET"])
@@ -74,7 +76,8 @@ class Surroundings(Contract):
         report = repr(bench.report(ref))
         bench.provider.cancel(ref, 0.0)
         bench.ended(ref)
-        for text in (shown, report, repr(order), repr(ref), repr(dict(ref.extra)), str(Secret(value))):
+        said = (*capfd.readouterr(), caplog.text)
+        for text in (shown, report, repr(order), repr(ref), repr(dict(ref.extra)), str(Secret(value)), *said):
             assert value not in text
 
     def test_p58_a_preview_masks_secrets_and_sends_nothing(self, bench: Bench) -> None:

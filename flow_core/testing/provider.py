@@ -13,14 +13,14 @@ from flow_core.testing.volumes import VolumeContract
 
 
 class ProviderContract(
-    LoadContract,
-    ProvisionContract,
-    LogContract,
-    AuthContract,
-    VolumeContract,
-    ShellContract,
+    FunctionContract,  # pytest begins with the last: what is wrong with loading is told before what follows from it
     FileContract,
-    FunctionContract,
+    ShellContract,
+    VolumeContract,
+    AuthContract,
+    LogContract,
+    ProvisionContract,
+    LoadContract,
 ):
     """All scenarios of a provider; what it does not implement or denies in its facts is skipped, with the reason.
 

@@ -11,7 +11,7 @@ from flow_core.testing._submitting import Submitting
 from flow_core.testing._surroundings import Surroundings
 
 
-class ProvisionContract(Submitting, Ending, Cancelling, Ranks, Surroundings):
+class ProvisionContract(Surroundings, Ranks, Cancelling, Ending, Submitting):  # pytest begins with the last
     """Scenarios P01 to P67. ``provider`` names the provider."""
 
     claims: ClassVar[frozenset[str]] = frozenset(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import io
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -177,3 +179,24 @@ def test_the_tasks_own_exit_record_is_believed_before_the_provider(flow: Flow, m
     for _ in task.logs(follow=True):
         pass
     assert (task.status, task.exit_code) == ("failed", 7)
+
+
+def test_a_task_is_found_again_by_what_it_is_sent_to(monkeypatch, tmp_path):
+    monkeypatch.setenv("FLOW_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FLOW_DEFAULT", "local")
+    task = flow_module.submit("exit 3")
+    again = pickle.loads(pickle.dumps(task))
+    assert (again.wait(), again.id) == (3, task.id)
+    assert again == task
+    assert {again, task} == {copy.deepcopy(task)}
+
+
+def test_a_task_of_another_environment_is_not_sent(flow: Flow) -> None:
+    with pytest.raises(TypeError, match="send its id instead"):
+        pickle.dumps(Flow(environ=dict(os.environ)).task(flow.submit("true").id))
+
+
+@pytest.mark.parametrize("command", [3, b"true", Path("run.sh"), {"a": 1}])
+def test_what_is_no_command_is_refused_by_its_kind(flow: Flow, command: object) -> None:
+    with pytest.raises(ConfigError, match=r"command: must be text or a list of arguments"):
+        flow.submit(command)  # type: ignore[arg-type]

@@ -48,3 +48,18 @@ def test_a_submission_that_was_not_answered_says_why_and_not_that_somebody_was_k
         flow.refresh()
         time.sleep(0.1)
     assert task.row.reason == "never submitted: nobody answers"
+
+
+def test_who_waits_in_vain_is_told_that_the_provider_cannot_say(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = flow.submit("sleep 30")
+    provider: Provider = flow.provider("local")
+    call = provider._scope.call
+
+    def none_from_status(hook: str, **arguments: object) -> object:
+        return None if hook == "flow_provision_status" else call(hook, **arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provider._scope, "call", none_from_status)
+        with pytest.raises(TimeoutError, match=r"local cannot be asked: .*flow_provision_status returned NoneType"):
+            task.wait(timeout=1.0)
+    task.cancel(0.0)

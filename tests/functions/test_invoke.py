@@ -105,6 +105,12 @@ def test_a_name_that_the_file_has_not_is_refused_before_anything_is_submitted() 
     assert flow.tasks() == []
 
 
+def test_what_a_file_offers_instead_are_its_own_functions_not_methods() -> None:
+    Path("mine.py").write_text("class A:\n    def inner(self): ...\ndef outer(): ...\n")
+    with pytest.raises(ConfigError, match=r"it has: A, outer$"):
+        flow.invoke("mine.py", "zzz")
+
+
 def test_a_file_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"there is no file src/none\.py"):
         flow.invoke("src/none.py", "train")

@@ -496,6 +496,13 @@ class ShowsSecretsInArguments(Right):
         return self.start(submission)
 
 
+class PrintsSecrets(Right):
+    @hookimpl
+    def flow_provision_submit(self, submission: Submission) -> TaskRef:
+        print(dict(submission.bundle.secrets.values))
+        return self.start(submission)
+
+
 class PreviewShowsSecrets(Right):
     @hookimpl
     def flow_provision_preview(self, submission: Submission) -> Mapping[str, str]:

@@ -100,3 +100,13 @@ def test_the_kits_other_processes_do_not_import_pytest() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+def test_the_kit_begins_with_loading_then_submitting():
+    """Whoever stops at the first failure is told the cause, not what follows from it."""
+    argv = ["pytest", "--collect-only", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "examples/flow_toy"]
+    done = subprocess.run([sys.executable, "-m", *argv], cwd=BEHAVIOUR.parents[1], capture_output=True, text=True)
+    numbers = re.findall(r"::test_([a-z]\d\d)_", done.stdout)
+    loading = [number for number in numbers if number[0] == "o"]
+    assert loading
+    assert numbers[: len(loading) + 2] == [*loading, "p01", "p02"]

@@ -49,6 +49,7 @@ PROVISION = {
     "CopiesNoCode": "P55",
     "WritesSecretsDown": "P56",
     "ShowsSecretsInArguments": "P57",
+    "PrintsSecrets": "P57",
     "PreviewShowsSecrets": "P58",
     "PreviewSubmits": "P58",
     "LeavesAThread": "P59",

@@ -1,16 +1,11 @@
-"""The HTTP side: one pooled session, time-outs on every call, retries by class, one loop over pages.
+"""The HTTP side: calls, and what the API answers as errors of Flow.
 
 Source of paths, errors and paging: the API's published reference (docs/mithril.md says what of it is assumed).
 """
 
 from __future__ import annotations
 
-import threading
-import time
-import warnings
 from collections.abc import Iterator, Mapping
-from email.utils import parsedate_to_datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import (
@@ -23,13 +18,12 @@ from flow_core.errors import (
     TransientError,
     UnavailableError,
 )
+from flow_core.http import Service, pages, retry_after
 from flow_core.secrets import Credential
 
 if TYPE_CHECKING:
     import requests
 
-_CONNECT, _ANSWER = 5.0, 20.0  # seconds
-_TRIES, _FIRST, _LONGEST = 2, 0.5, 8.0
 _SAFE = frozenset({"GET", "DELETE", "PATCH"})  # PATCH here sets whole values: twice is once
 _BILLING = ("billing", "payment", "stripe")
 _PAGE = 100
@@ -39,25 +33,13 @@ class Api:
     """Calls the API; every method raises FlowErrors, of which TransientError alone says that the outcome is unknown."""
 
     def __init__(self, url: str, key: Credential | None) -> None:
-        self._url, self._key = url, key
-        self._lock = threading.Lock()
+        self._key = key
+        self._service = Service(f"{url}/v2", self._headers, repeatable=_SAFE)
 
-    @property
-    def _session(self) -> requests.Session:
-        with self._lock:
-            return self._opened
-
-    @cached_property
-    def _opened(self) -> requests.Session:
-        with warnings.catch_warnings():  # what it imports sets filters of its own for the whole process
-            import requests
-            from requests.adapters import HTTPAdapter
-
-        session = requests.Session()
-        session.trust_env = False  # a .netrc must not answer for the key
-        session.mount("https://", HTTPAdapter(pool_maxsize=16))
-        session.mount("http://", HTTPAdapter(pool_maxsize=16))
-        return session
+    def _headers(self) -> Mapping[str, str]:
+        if self._key is None:
+            raise AuthError("there is no API key", "run `flow login mithril` or set MITHRIL_API_KEY")
+        return {"Authorization": f"Bearer {self._key.reveal()}", "User-Agent": "flow-mithril"}
 
     def get(self, path: str, **query: object) -> Any:
         """Read; tried again while the other side is busy or broken."""
@@ -80,17 +62,13 @@ class Api:
             return False
 
     def pages(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a paged list. Raises TransientError when a cursor comes twice: the list is not whole."""
-        cursor, seen = None, set[str]()
-        while True:
+        """Yield the rows of a paged list. Raises TransientError when it is not whole."""
+
+        def read(cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
             page = self.get(path, limit=_PAGE, next_cursor=cursor, **query)
-            yield from page["data"]
-            cursor = page.get("next_cursor")
-            if cursor is None:
-                return
-            if cursor in seen:
-                raise TransientError(f"{path} repeats a page, so the list is not complete", "try again")
-            seen.add(cursor)
+            return page["data"], page.get("next_cursor")
+
+        return pages(read)
 
     def _call(
         self,
@@ -100,48 +78,8 @@ class Api:
         body: Mapping[str, object] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """429 says that nothing was done, so anything may be sent again; other faults only what may be done twice."""
-        session = self._session
-        from requests import RequestException
-
-        pause = _FIRST
-        for left in reversed(range(_TRIES)):
-            try:
-                answer = self._send(session, method, path, query, body, headers)
-            except RequestException as error:
-                if left == 0 or method not in _SAFE:
-                    raise TransientError(f"{self._url} does not answer ({_reason(error)})", "try again") from None
-                time.sleep(pause)
-            else:
-                busy, broken = answer.status_code == 429, answer.status_code >= 500 and answer.status_code != 501
-                asked = _retry_after(answer)
-                again = busy or (broken and method in _SAFE)
-                if not again or left == 0 or asked > _LONGEST:
-                    return _content(answer, method, path, asked)
-                time.sleep(max(pause, asked))
-            pause = min(2 * pause, _LONGEST)
-        raise AssertionError("unreachable")
-
-    def _send(
-        self,
-        session: requests.Session,
-        method: str,
-        path: str,
-        query: Mapping[str, object] | None,
-        body: Any,
-        headers: Mapping[str, str] | None,
-    ) -> requests.Response:
-        if self._key is None:
-            raise AuthError("there is no API key", "run `flow login mithril` or set MITHRIL_API_KEY")
-        return session.request(
-            method,
-            f"{self._url}/v2/{path}",
-            params={name: str(value) for name, value in (query or {}).items() if value is not None},
-            json=body,
-            headers={**(headers or {}), "Authorization": f"Bearer {self._key.reveal()}", "User-Agent": "flow-mithril"},
-            timeout=(_CONNECT, _ANSWER),
-            allow_redirects=False,  # the key is for this host alone
-        )
+        answer = self._service.send(method, path, query=query, body=body, headers=headers)
+        return _content(answer, method, path, retry_after(answer))
 
 
 def _content(answer: requests.Response, method: str, path: str, asked: float) -> Any:
@@ -184,26 +122,3 @@ def _detail(answer: requests.Response) -> str:
     if isinstance(detail, list):
         return "; ".join(f"{'.'.join(map(str, one.get('loc', ())))}: {one.get('msg', '')}" for one in detail)
     return str(detail)
-
-
-def _retry_after(answer: requests.Response) -> float:
-    value = answer.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
-
-
-def _reason(error: requests.RequestException) -> str:
-    from requests import Timeout
-    from requests.exceptions import SSLError
-
-    if isinstance(error, Timeout):
-        return "it took too long"
-    if isinstance(error, SSLError):
-        return "its certificate is not trusted"
-    return "the connection failed or was cut"

@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import math
-import threading
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import attrs
 
 from flow_core import AuthError, CapabilityError, ConfigError, QuotaError, TransientError
+from flow_core.http import Service
 from flow_core.secrets import Credential
 from flow_slurm import _rest_job
 from flow_slurm._jobs import Job
@@ -27,7 +25,6 @@ from flow_slurm._submit import LIMITS
 if TYPE_CHECKING:
     import requests
 
-_CONNECT, _ANSWER = 5.0, 20.0  # seconds
 _VERSIONS = ("v0.0.42", "v0.0.41", "v0.0.40", "v0.0.38", "v0.0.37")
 _OLD = ("v0.0.37", "v0.0.38")
 _REFUSALS = range(2000, 5000)  # slurm_errno.h: what slurmctld says no with; others are of the way there
@@ -38,23 +35,11 @@ class Rest:
 
     def __init__(self, url: str, token: Credential | None, environment: Mapping[str, str]) -> None:
         self._url, self._token, self._environment = url, token, environment
-        self._lock = threading.Lock()
+        self._service = Service(f"{url}/slurm", self._headers)
 
-    @property
-    def _session(self) -> requests.Session:
-        with self._lock:
-            return self._opened
-
-    @cached_property
-    def _opened(self) -> requests.Session:
-        with warnings.catch_warnings():  # what it imports sets filters of its own for the whole process
-            import requests
-            from requests.adapters import HTTPAdapter
-
-        session = requests.Session()
-        session.trust_env = False  # a .netrc must not answer for the token
-        session.mount(f"{urlsplit(self._url).scheme}://", HTTPAdapter(pool_maxsize=16))
-        return session
+    def _headers(self) -> Mapping[str, str]:
+        token = self._revealed
+        return {"X-SLURM-USER-NAME": self._user, "X-SLURM-USER-TOKEN": token, "User-Agent": "flow-slurm"}
 
     @cached_property
     def version(self) -> str:
@@ -119,22 +104,7 @@ class Rest:
         return said
 
     def _send(self, method: str, path: str, body: object = None) -> requests.Response:
-        from requests import RequestException
-
-        token = self._revealed
-        headers = {"X-SLURM-USER-NAME": self._user, "X-SLURM-USER-TOKEN": token, "User-Agent": "flow-slurm"}
-        try:
-            answer = self._session.request(
-                method,
-                f"{self._url}/slurm/{path}",
-                json=body,
-                headers=headers,
-                timeout=(_CONNECT, _ANSWER),
-                allow_redirects=False,  # the token is for this host alone
-            )
-        except RequestException as error:
-            text = f"slurmrestd at {self._url} does not answer ({type(error).__name__})"
-            raise TransientError(text, "see `flow doctor`") from None
+        answer = self._service.send(method, path, body=body)
         if answer.status_code in (401, 403):
             raise AuthError("slurmrestd refused the token", "make a new one with `scontrol token`, and set SLURM_JWT")
         return answer
