@@ -54,6 +54,7 @@ class Task:
             bundle.max_preemptions,
         )
         self._resting_until = 0.0
+        self._is_warned = False  # an attempt was told that the machine will be taken back, and that still stands
         self._beginning = False
         self._limits: Dict[Rank, Timer] = {}
         self._checks: Dict[Rank, Checks] = {}
@@ -210,6 +211,7 @@ class Task:
 
     def warn(self, notice: bool) -> None:
         """The platform will take the machine back: tell the command. Without ``notice``: it will not, after all."""
+        self._is_warned = notice and (self._is_warned or any(rank.live for rank in self.ranks.values()))
         for rank in self.ranks.values():
             if rank.live and rank.noticed != notice:
                 rank.noticed = notice
@@ -338,7 +340,11 @@ class Task:
         return retry.pause(failed) if failed else 0.0
 
     def _wake(self) -> None:
-        if self.final is None:
+        if self.final is not None:
+            return
+        if self._is_warned:  # an attempt here would be preempted too, by the same notice
+            self._node.loop.after(_AGAIN, self._wake)
+        else:
             self._resting_until = 0.0
             self._begin(self.attempt + 1)
 

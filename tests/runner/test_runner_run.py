@@ -165,6 +165,25 @@ def test_a_preempted_attempt_is_followed_by_another_one_where_it_is_run_next(fol
     )
 
 
+def test_an_attempt_that_a_notice_ended_is_not_repeated_before_the_machine_goes_or_stays(
+    folder: Folder, tmp_path: Path
+) -> None:
+    notice = tmp_path / "notice"
+    keys = {"preempt": {"kind": "file", "path": str(notice)}, "max_preemptions": 1}
+    process = folder.stage("echo ready; test $FLOW_ATTEMPT = 2 || exec sleep 60", **keys).spawn(0)
+    folder.ready()
+    notice.touch()
+    until("the end of the attempt", lambda: record.report(str(folder.path))["attempts"][0]["state"] == "preempted")
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    report = record.report(str(folder.path))
+    assert (report["state"], len(report["attempts"])) == ("pending", 1)
+
+    notice.unlink()
+    assert process.wait(20) == 0
+    assert [attempt["state"] for attempt in folder.final()["attempts"]] == ["preempted", "succeeded"]
+
+
 def test_a_command_that_ends_well_within_the_notice_has_succeeded(folder: Folder) -> None:
     preempted(folder, 0)
     assert folder.final()["state"] == "succeeded"

@@ -36,9 +36,10 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(argv: Sequence[str], log: Path, ready: Callable[[], object]) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a service until the block ends; inside it is ready."""
+    """Run a service until the block ends, or this process does however it ends; inside it is ready."""
+    words = ["setpriv", "--pdeathsig", "KILL", "--", *argv]
     with log.open("ab") as out:
-        process = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=log.parent)
+        process = subprocess.Popen(words, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=log.parent)
     try:
         await_(ready, process, log)
         yield process

@@ -38,10 +38,10 @@ def services() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[Any]:
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("botocore", reason="flow-fsspec[s3] is not installed")
     module = services()
-    with module.scratch("mithril-s3") as folder, module.s3_service(folder) as service:
+    with module.s3_service(tmp_path_factory.mktemp("s3")) as service:
         yield service
 
 

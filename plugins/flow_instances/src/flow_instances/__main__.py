@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from flow_instances import image, sweep, unavailable
+from flow_instances import Unavailable, image, sweep, unavailable
 
 
 def main() -> int:
@@ -15,7 +15,11 @@ def main() -> int:
         return 1
     for folder in sweep():
         print(f"removed {folder}")
-    print(image())
+    try:
+        print(image())
+    except Unavailable as why:
+        print(why)
+        return 1
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -45,7 +46,8 @@ def cache() -> Path:
 def image() -> Path:
     """Return the image's folder; build it where there is none (about a minute, and the network). Safe to call at once.
 
-    Raises :class:`Unavailable` when it cannot be built.
+    Packages come from the Debian archive, else from where this host's own come. Raises :class:`Unavailable` when
+    it cannot be built.
     """
     recipe = "\n".join([_SUITE, *_PACKAGES, _SSHD, _FINISH])
     made = cache() / f"{_SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
@@ -61,11 +63,32 @@ def image() -> Path:
 
 def _build(made: Path) -> None:
     building = made.with_suffix(".part")
-    shutil.rmtree(building, ignore_errors=True)
-    packages = f"--include={','.join(_PACKAGES)}"
-    _run("mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", packages, _SUITE, str(building))
+    try:
+        _install(building)
+    except Unavailable:
+        if not (mirrors := _mirrors()):
+            raise
+        _install(building, *mirrors)
     _run("sh", "-c", _FINISH, "finish", str(building), _SSHD)
     building.rename(made)
+
+
+def _install(building: Path, *mirrors: str) -> None:
+    shutil.rmtree(building, ignore_errors=True)
+    packages = f"--include={','.join(_PACKAGES)}"
+    _run("mmdebstrap", "--variant=minbase", "--mode=root", packages, _SUITE, str(building), *mirrors)
+
+
+def _mirrors() -> list[str]:
+    """Return the files that say where this host's own packages are from, where it is of the same suite."""
+    try:
+        if platform.freedesktop_os_release().get("VERSION_CODENAME") != _SUITE:
+            return []
+    except OSError:
+        return []
+    apt = Path("/etc/apt")
+    files = [apt / "sources.list", *sorted(apt.glob("sources.list.d/*.list")), *apt.glob("sources.list.d/*.sources")]
+    return [str(path) for path in files if path.is_file() and path.stat().st_size]
 
 
 def _run(*words: str) -> None:
@@ -73,5 +96,6 @@ def _run(*words: str) -> None:
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).splitlines()[-5:])
         raise Unavailable(
-            f"the image of test machines cannot be built: {words[0]} ended with {done.returncode}: {last}"
+            f"the image of test machines cannot be built: {words[0]} ended with {done.returncode}: {last}\n"
+            f"Let this machine reach a Debian mirror, or bring {cache()} from one that has it."
         )
