@@ -214,7 +214,4 @@ def manifest(session: Session, row: TaskRow) -> Manifest:
     keeping = session.journal.keeping(row.id)
     if keeping is None:
         raise NotFoundError(f"{row.id} has no result store", "submit it with `outputs` or `result_store`")
-    found = read_manifest(session.result_store(keeping.store), row.id)
-    if keeping.phase == "open":
-        _keeping.record(session, found)
-    return found
+    return read_manifest(session.result_store(keeping.store), row.id)

@@ -68,8 +68,7 @@ def read_log(
         yield from kept[0][0].read(cursor, follow, ranks, streams)
         return
     nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
-    if not nodes and streams:
-        nodes = stored_nodes(session, session.journal.task(task_id), streams)
+    nodes = nodes or _stored(session, task_id, streams)
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
     while nodes:
         try:
@@ -78,13 +77,14 @@ def read_log(
                 yield chunk
             return
         except TransientError:
+            if kept := _stored(session, task_id, streams):  # its machine is off
+                nodes = kept
+                continue
             if not follow or not provider.facts.returns_machines or closed():
                 raise
             sleep(_AGAIN_SECONDS, closed)
-            if over():  # and its machine is off
-                nodes = stored_nodes(session, session.journal.task(task_id), streams) if streams else []
-            else:
-                nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+            nodes = [] if over() else _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+            nodes = nodes or _stored(session, task_id, streams)
     if not streams:
         return
     elif "flow_logs_read" in provider.supports:
@@ -93,6 +93,10 @@ def read_log(
         raise LogsGoneError(
             f"the logs of {task_id} are gone with its machine", "keep them with `result_store` next time"
         )
+
+
+def _stored(session: Session, task_id: str, streams: Collection[str]) -> list[tuple[Node, list[int]]]:
+    return stored_nodes(session, session.journal.task(task_id), streams) if streams else []
 
 
 def _read_nodes(
