@@ -78,7 +78,9 @@ def test_a_snapshot_of_a_subvolume_is_taken_while_a_task_writes(on_btrfs: Path, 
     assert used(on_btrfs) - before < 5 << 20
 
 
-def test_a_snapshot_on_xfs_shares_the_bytes_and_nothing_that_is_written_later(xfs: Path, home: Path, flow: Flow) -> None:
+def test_a_snapshot_on_xfs_shares_the_bytes_and_nothing_that_is_written_later(
+    xfs: Path, home: Path, flow: Flow
+) -> None:
     root = xfs / home.parent.name
     profile(home, root=root)
     flow = Flow()
