@@ -31,7 +31,7 @@ REQUIRED = frozenset(
     }
 )
 # Declared, so that providers can be written against them; nothing in core calls them yet.
-NOT_CALLED = frozenset({"flow_provision_release", "flow_volume_attach"})
+NOT_CALLED = frozenset({"flow_volume_attach"})
 _BOUNDS = {
     hook: bound for face in (Provider, Frontend, ResultStore, SecretStore) for hook, bound in face.bounds.items()
 }
