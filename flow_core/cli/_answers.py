@@ -230,7 +230,9 @@ ANSWERS: Mapping[str, Schema] = {
     "wait": _list(_DETAIL),
     "cancel": _list(_DETAIL),
     "cp": _object({"source": _TEXT, "target": _TEXT, "bytes": _COUNT}),
-    "artifacts.list": _list(_object({"path": _TEXT, "bytes": _COUNT, "mode": _COUNT, "sha256": _MAYBE_TEXT})),
+    "artifacts.list": _list(
+        _object({"path": _TEXT, "bytes": _COUNT, "mode": _COUNT, "sha256": _MAYBE_TEXT, "rank": _MAYBE_COUNT})
+    ),
     "artifacts.get": _list(_object({"path": _TEXT, "bytes": _COUNT, "file": _TEXT})),
     "artifacts.rm": _object({"id": _TEXT, "removed": _YES_NO}),
     "gc": _list(_SWEEP),

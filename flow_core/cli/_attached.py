@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flow_core.cli._interrupts import Interrupted, Interrupts
 from flow_core.cli._invocation import TaskStatus
-from flow_core.cli._talk import ending, quoted, say
+from flow_core.cli._talk import ending, quoted, say, say_missing
 from flow_core.client import exit_status
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Attached:
         row = self._task.refresh()
         if row.state != "succeeded" and not self._quiet:
             say(ending(row))
+        if not self._quiet:
+            say_missing(self._task)
         return TaskStatus(exit_status(row))
 
     def _interrupted(self, number: int) -> int | None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from flow_core.errors import FlowError
+
 if TYPE_CHECKING:
+    from flow_core.client import Task
     from flow_core.journal import TaskRow
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -39,6 +43,15 @@ def say_which(word: str, row: TaskRow) -> None:
     """Say which task was taken when several have the name."""
     if row.newest_of > 1:
         say(f'{row.id} is the newest of {row.newest_of} named "{word}"')
+
+
+def say_missing(task: Task) -> None:
+    """Say which outputs were asked for and are not there, where that is known."""
+    if not task.config.outputs:
+        return
+    with suppress(FlowError):
+        if missing := task.missing_outputs:
+            say(f"no file matches the output{'s' * (len(missing) > 1)} {one_line(', '.join(missing))}")
 
 
 def one_line(text: str) -> str:

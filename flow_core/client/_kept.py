@@ -131,6 +131,20 @@ def artifacts(session: Session, row: TaskRow) -> list[Artifact]:
     return sorted(found, key=lambda artifact: artifact.path)
 
 
+def missing(session: Session, row: TaskRow) -> list[str]:
+    """Return the ``outputs`` of a final task that match nothing on any of its nodes; raises as :func:`artifacts`."""
+    if not row.is_final:
+        raise UnavailableError(f"{row.id} is {row.state}: what it keeps is known at its end", f"flow wait {row.id}")
+    try:
+        return list(manifest(session, row).missing)
+    except NotFoundError:
+        nodes = _keeping.reachable(session, row)
+        if not nodes:
+            raise
+    told = [node.kept()["missing"] for node in nodes.values()]
+    return [glob for glob in told[0] if all(glob in globs for globs in told)]
+
+
 def _artifact(thing: Kept, read: Read) -> Artifact:
     digest = thing.content.sha256 if thing.content else None
     return Artifact(thing.path, thing.size, thing.mode, digest, read, thing.rank)
@@ -200,7 +214,4 @@ def manifest(session: Session, row: TaskRow) -> Manifest:
     keeping = session.journal.keeping(row.id)
     if keeping is None:
         raise NotFoundError(f"{row.id} has no result store", "submit it with `outputs` or `result_store`")
-    found = read_manifest(session.result_store(keeping.store), row.id)
-    if keeping.phase == "open":
-        _keeping.record(session, found)
-    return found
+    return read_manifest(session.result_store(keeping.store), row.id)

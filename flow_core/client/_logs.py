@@ -23,6 +23,7 @@ _AHEAD = 64  # chunks that a fast node may be ahead of the reader
 _CHECK_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
 _AGAIN_SECONDS = 2.0
+_PATIENCE_SECONDS = 60.0
 
 
 def node_groups(accesses: Collection[NodeAccess]) -> list[tuple[NodeAccess, list[int]]]:
@@ -68,13 +69,12 @@ def read_log(
         yield from kept[0][0].read(cursor, follow, ranks, streams)
         return
 
-    def stored() -> list[tuple[Node, list[int]]]:
-        return stored_nodes(session, session.journal.task(task_id), streams) if streams else []
-
     def found() -> list[tuple[Node, list[int]]]:
-        return _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed) or stored()
+        nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+        return nodes or _stored(session, task_id, streams)
 
     nodes = found()
+    patience: float | None = None  # until when a machine that cannot be reached is asked for the end of its log
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
     while nodes:
         try:
@@ -85,10 +85,15 @@ def read_log(
         except TransientError:
             if closed():
                 return
+            if kept := _stored(session, task_id, streams):  # its machine is off
+                nodes = kept
+                continue
             if not follow or not provider.facts.returns_machines:
                 raise
+            if over() and patience is None:
+                patience = time.monotonic() + _PATIENCE_SECONDS
             sleep(_AGAIN_SECONDS, closed)
-            nodes = (stored() if over() else []) or found()
+            nodes = [] if patience is not None and time.monotonic() > patience else found()
     if not streams:
         return
     elif "flow_logs_read" in provider.supports:
@@ -97,6 +102,10 @@ def read_log(
         raise LogsGoneError(
             f"the logs of {task_id} are gone with its machine", "keep them with `result_store` next time"
         )
+
+
+def _stored(session: Session, task_id: str, streams: Collection[str]) -> list[tuple[Node, list[int]]]:
+    return stored_nodes(session, session.journal.task(task_id), streams) if streams else []
 
 
 def _read_nodes(

@@ -71,8 +71,8 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
 
 
 def _is_silent(report: TaskReport) -> bool:
-    """Whether a provider takes a task to run, and its machine does not say so: it may have ended, and be off."""
-    return report.state == "running" and report.source == "provider"
+    """Whether a task has machines, and these do not say how it is: it may have ended, and they be off."""
+    return report.state in ("provisioning", "running") and report.source == "provider"
 
 
 def _witnessed(session: Session, provider: Provider, task_id: str, ref: TaskRef, report: TaskReport) -> TaskReport:

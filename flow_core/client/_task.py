@@ -365,6 +365,13 @@ class Task(Generic[R_co]):
 
         return artifacts(self._session, self.refresh())
 
+    @property
+    def missing_outputs(self) -> list[str]:
+        """The ``outputs`` that no file of any node matches; raises as :attr:`artifacts`."""
+        from flow_core.client._kept import missing
+
+        return missing(self._session, self.refresh())
+
     def remove_kept(self) -> bool:
         """Remove all that it kept from its store; False when there was nothing. Its bytes go with the next :meth:`Flow.gc`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ class Owner:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._name = ""
-        self._descriptor = -1
+        self._closing: weakref.finalize[..., Owner] | None = None
 
     @property
     def name(self) -> str:
@@ -40,7 +41,10 @@ class Owner:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         # Between open and flock it looked like a dead owner's: another process may have removed it.
         if _same_file(descriptor, path):
-            self._name, self._descriptor = name, descriptor
+            self._name = name
+            # Whoever forgets to close a journal holds nothing any more.
+            self._closing = weakref.finalize(self, os.close, descriptor)
+            self._closing.atexit = False
         else:
             os.close(descriptor)
 
@@ -53,9 +57,9 @@ class Owner:
 
     def forget(self) -> None:
         """Close the lock file, as a forked child must: else the parent would seem to live for as long as the child."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._name, self._descriptor = "", -1
+        self._name = ""
+        if self._closing is not None:
+            self._closing()
 
 
 def is_alive(folder: Path, name: str) -> bool:

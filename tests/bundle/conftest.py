@@ -30,19 +30,19 @@ def unprivileged() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+@pytest.fixture(scope="session", params=["btrfs", "xfs"])
+def sharing(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder on a file system that shares blocks between files."""
-    place = tmp_path_factory.mktemp("btrfs")
+    place = tmp_path_factory.mktemp(request.param)
     image, folder = place / "image", place / "mounted"
     folder.mkdir()
     with image.open("wb") as file:
-        file.truncate(300 << 20)
-    for step in (["mkfs.btrfs", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
+        file.truncate(400 << 20)
+    for step in ([f"mkfs.{request.param}", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
         if shutil.which(step[0]) is None:
             pytest.skip(f"{step[0]} is not installed")
         done = subprocess.run(step, capture_output=True, check=False)
         if done.returncode:
-            pytest.skip(f"no btrfs here: {done.stderr.decode().strip()}")
+            pytest.skip(f"no {request.param} here: {done.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -16,7 +16,7 @@ BIG = 20 << 20
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
-    """A folder on another file system than ``btrfs``, not changed lately."""
+    """A folder on another file system than ``sharing``, not changed lately."""
     root = tmp_path / "code"
     root.mkdir()
     (root / "model").write_bytes(os.urandom(BIG))
@@ -37,8 +37,8 @@ def used(folder: Path) -> int:
 
 
 @pytest.fixture
-def place(btrfs: Path, tmp_path: Path) -> Path:
-    folder = btrfs / tmp_path.name
+def place(sharing: Path, tmp_path: Path) -> Path:
+    folder = sharing / tmp_path.name
     folder.mkdir()
     return folder
 

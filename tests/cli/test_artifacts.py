@@ -30,6 +30,17 @@ def test_artifacts_are_listed_got_and_removed(flow: Program) -> None:
     assert not (flow.folder / "here" / "out" / "a").exists()
 
 
+def test_outputs_that_were_asked_and_are_not_there_are_told_at_the_end_and_change_no_exit_code(flow: Program) -> None:
+    asked = ("--name", "made", "--output", "a", "--output", "out/*.pt", "--output", "none")
+    ran = flow("run", *asked, "echo one >a")
+    assert (ran.status, ran.err.splitlines()[-1]) == (0, "flow: no file matches the outputs out/*.pt, none")
+    assert flow("run", "-q", *asked, "echo one >a").err == ""
+
+    assert flow("wait", "made").err.splitlines()[-1] == "flow: no file matches the outputs out/*.pt, none"
+    listed = flow("artifacts", "list", "made")
+    assert (listed.status, listed.err.splitlines()[-1]) == (0, "flow: no file matches the outputs out/*.pt, none")
+
+
 def test_an_artifact_that_is_not_there_is_named(flow: Program) -> None:
     flow("run", "--name", "made", "--output", "a", "echo one >a")
 

@@ -153,9 +153,10 @@ def test_ctrl_c_while_watching_ends_the_watch_quietly(flow: Program) -> None:
 
 
 def test_ctrl_c_while_waiting_leaves_the_task_running(flow: Program) -> None:
-    task = flow.submit("sleep 20", "--name", "talker")
+    task = flow.submit("echo on; sleep 20", "--name", "talker")
     process = flow.start("logs", "-f", task)
-    time.sleep(0.5)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"on\n"
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=30)
     assert process.returncode == 130

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +47,19 @@ def start(path):
     for child in begun:
         child.kill()
         child.communicate()
+
+
+def test_a_journal_that_nobody_closed_leaves_no_descriptor_and_holds_no_submission(path, new):
+    forgotten = Journal(path)
+    task, submission = new()
+    forgotten.record_intent(task, submission)
+    with Journal(path) as other:
+        assert other.left_behind() == []
+        del forgotten
+        gc.collect()
+        assert [row.request_id for row in other.left_behind()] == [submission.request_id]
+    held = [os.readlink(file) for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    assert [name for name in held if str(path.parent) in name] == []
 
 
 def test_twenty_processes_begin_one_journal_and_write_without_an_error(start, path):

@@ -275,14 +275,14 @@ def test_a_time_limit_ends_a_task(machine: Machine) -> None:
 
 
 def test_a_time_limit_counts_on_when_the_server_is_killed(machine: Machine) -> None:
-    task = machine.submit("echo ready; sleep 60", limits={"time_limit": 1.2, "grace": 5})
+    task = machine.submit("echo ready; sleep 60", limits={"time_limit": 3, "grace": 5})
     machine.running(task)
-    time.sleep(0.6)
+    time.sleep(1.5)
     machine.kill_server()
     machine.serve()
     last = machine.wait(task)["attempts"][-1]
     assert last["state"] == "timed_out"
-    assert 1.1 <= last["ended_at"] - last["started_at"] < 1.75
+    assert 2.9 <= last["ended_at"] - last["started_at"] < 4.4
 
 
 def test_a_failed_task_is_tried_again_in_place(machine: Machine) -> None:

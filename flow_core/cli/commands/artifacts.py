@@ -12,8 +12,8 @@ from flow_core.cli._envelope import emit
 from flow_core.cli._group import Group
 from flow_core.cli._options import json_option, task_argument
 from flow_core.cli._table import show
-from flow_core.cli._talk import say, say_which
-from flow_core.client import Flow, Task
+from flow_core.cli._talk import say, say_missing, say_which
+from flow_core.client import Artifact, Flow, Task
 from flow_core.errors import NotFoundError
 from flow_core.types import format_size
 
@@ -30,17 +30,18 @@ def command() -> None:
 @json_option
 def list_(task: str, as_json: bool) -> None:
     """List what a task kept."""
-    found = _task(task).artifacts
+    chosen = _task(task)
+    found = chosen.artifacts
     if as_json:
-        emit(
-            [
-                {"path": one.path, "bytes": one.size, "mode": one.mode, "sha256": one.sha256, "rank": one.rank}
-                for one in found
-            ]
-        )
+        emit([_row(one) for one in found])
     else:
         lines = ((one.path, format_size(one.size), str(one.size), one.sha256 or "") for one in found)
-        show(HEADER, lines, empty="no artifacts; name some with --output")
+        show(HEADER, lines, empty="no artifacts" if chosen.config.outputs else "no artifacts; name some with --output")
+    say_missing(chosen)
+
+
+def _row(one: Artifact) -> dict[str, object]:
+    return {"path": one.path, "bytes": one.size, "mode": one.mode, "sha256": one.sha256, "rank": one.rank}
 
 
 @command.command("get")

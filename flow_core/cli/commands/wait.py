@@ -11,7 +11,7 @@ from flow_core.cli._envelope import emit
 from flow_core.cli._invocation import TaskStatus
 from flow_core.cli._options import duration, json_option, tasks_argument
 from flow_core.cli._rows import detail
-from flow_core.cli._talk import ending, say, say_which
+from flow_core.cli._talk import ending, say, say_missing, say_which
 from flow_core.client import Flow, exit_status
 from flow_core.errors import TransientError
 
@@ -36,6 +36,8 @@ def command(tasks: Sequence[str], ready: bool, timeout: float | None, as_json: b
             raise TransientError(f"{error} after {timeout:g} s", "it goes on; wait again") from error
         if task.row.state != "succeeded" and not ready and not as_json:
             say(ending(task.row))
+        if not ready and not as_json:
+            say_missing(task)
     if as_json:
         emit([detail(flow, task.row) for task in found])
     if ready:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,21 +40,29 @@ def flow(home: Path, project: Path) -> Iterator[Flow]:
 @pytest.fixture(scope="session")
 def btrfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder on btrfs with quotas on."""
-    place = tmp_path_factory.mktemp("btrfs")
+    with _made(tmp_path_factory.mktemp("btrfs"), "btrfs") as folder:
+        subprocess.run(["btrfs", "quota", "enable", str(folder)], check=True)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def xfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder on XFS, whose files can share blocks."""
+    with _made(tmp_path_factory.mktemp("xfs"), "xfs") as folder:
+        yield folder
+
+
+@contextmanager
+def _made(place: Path, kind: str) -> Iterator[Path]:
     image, folder = place / "image", place / "mounted"
     folder.mkdir()
     with image.open("wb") as file:
-        file.truncate(300 << 20)
-    steps = (
-        ["mkfs.btrfs", "-q", str(image)],
-        ["mount", "-o", "loop", str(image), str(folder)],
-        ["btrfs", "quota", "enable", str(folder)],
-    )
-    for step in steps:
+        file.truncate(400 << 20)
+    for step in ([f"mkfs.{kind}", "-q", str(image)], ["mount", "-o", "loop", str(image), str(folder)]):
         if shutil.which(step[0]) is None:
             pytest.skip(f"{step[0]} is not installed")
         done = subprocess.run(step, capture_output=True, check=False)
         if done.returncode:
-            pytest.skip(f"no btrfs here: {done.stderr.decode().strip()}")
+            pytest.skip(f"no {kind} here: {done.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)

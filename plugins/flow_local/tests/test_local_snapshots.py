@@ -78,6 +78,24 @@ def test_a_snapshot_of_a_subvolume_is_taken_while_a_task_writes(on_btrfs: Path, 
     assert used(on_btrfs) - before < 5 << 20
 
 
+def test_a_snapshot_on_xfs_shares_the_bytes_and_nothing_that_is_written_later(
+    xfs: Path, home: Path, flow: Flow
+) -> None:
+    root = xfs / home.parent.name
+    profile(home, root=root)
+    flow = Flow()
+    flow.create_volume("data")
+    (root / "volumes/data/data/big").write_bytes(b"x" * (20 << 20))
+    subprocess.run(["sync", "-f", str(root)], check=True)
+    before = used(root)
+    flow.snapshot_volume("data", "copy")
+    subprocess.run(["sync", "-f", str(root)], check=True)
+
+    assert used(root) - before < 5 << 20
+    (root / "volumes/data/data/big").write_bytes(b"y")
+    assert (root / "volumes/copy/data/big").read_bytes() == b"x" * (20 << 20)
+
+
 def test_without_shared_bytes_a_snapshot_is_refused(home: Path, flow: Flow) -> None:
     flow.create_volume("data")
     (home / "state/local/volumes/data/data/x").write_text("here")

@@ -230,14 +230,6 @@ def test_an_api_that_is_down_keeps_every_state(double: Double, make: Make) -> No
     assert flow.task(task.id).row.state == state
 
 
-def test_outputs_of_several_machines_are_refused_before_anything_is_bought(double: Double, make: Make) -> None:
-    with pytest.raises(ConfigError) as found:
-        make().submit("true", num_instances=2, outputs=["out"])
-
-    assert [problem.path for problem in found.value.problems] == ["outputs"]
-    assert bids(double) == []
-
-
 def test_a_sweep_finds_its_profile_where_another_provider_is_the_default(make: Make, tmp_path: Path) -> None:
     make()
     config = yaml.safe_load((tmp_path / "home" / "config.yaml").read_text())

@@ -96,6 +96,26 @@ def test_a_client_that_went_after_the_submission_is_not_missed(
     assert not [name for name in live_keys(platform) if name.endswith("-release")]
 
 
+def test_machines_that_nobody_waits_for_bring_what_each_has_and_go_when_somebody_looks(
+    platform: Double, stored: Flow, tmp_path: Path
+) -> None:
+    config = tmp_path / "home" / "config.yaml"
+    config.write_text(config.read_text().replace("self_release: key", "self_release: client"))
+    flow = Flow(cwd=stored.session.cwd)
+    task = flow.submit("sleep 1; echo said $RANK; echo $RANK >own.$RANK", num_instances=2, outputs=["own.*"])
+    assert task.hand_over()
+    until(lambda: is_stored(flow, task), "what they keep does not come")
+
+    assert task.wait(PATIENCE) == 0
+    assert [(one.path, one.rank) for one in task.artifacts] == [("own.0", 0), ("own.1", 1)]
+    assert sorted(output(task).splitlines()) == [b"said 0", b"said 1"]
+    assert bid_status(platform, task) == "Terminated"
+
+
+def is_stored(flow: Flow, task: Task) -> bool:
+    return any(info.key.endswith("/final.json") for info in flow.result_store("team").list(f"tasks/{task.id}/"))
+
+
 def test_a_task_that_was_fetched_is_followed_and_cancelled_as_any_other(platform: Double, stored: Flow) -> None:
     task = begun(stored.submit("echo on; sleep 600"))
     until(lambda: output(task) == b"on\n", "it says nothing")

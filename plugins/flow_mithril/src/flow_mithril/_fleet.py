@@ -218,7 +218,10 @@ class Fleet:
         try:
             with self._records.alone(f"take-{record.request}", wait=False):
                 kept = self._records.kept(record.request)
-                held = "" if (kept / "final.json").is_file() else self._fetch(record, order, kept)
+                fetched = (kept / "final.json").is_file()
+                if not fetched and self._is_needed(record, order) and (report := self.report(record.request, order)):
+                    return _held(report, "")
+                held = "" if fetched else self._fetch(record, order, kept)
                 report = nodes.report(kept) if not held else self.report(record.request, order)
                 if report is None:
                     raise TransientError("the machine no longer has the task's folder")
@@ -227,6 +230,13 @@ class Fleet:
                 return self.let_go(record, order, report)
         except BlockingIOError:
             raise TransientError("another flow command fetches its logs") from None
+
+    def _is_needed(self, record: Record, order: Order) -> bool:
+        """Whether what a task keeps is to be taken from its machines; raises TransientError while they bring it themselves."""
+        told = nodes.open_node(self.access(record.request, order)[0]).kept()
+        if told["pending"] and (told["upload"] or {}).get("state") != "gave_up":
+            raise TransientError("what it keeps is on its way to its store")
+        return bool(told["keeps"] and not told["stored"])
 
     def _fetch(self, record: Record, order: Order, kept: Path) -> str:
         """Fetch from all machines, rank 0 last, whose ``final.json`` says that all is here; why not, else ''."""

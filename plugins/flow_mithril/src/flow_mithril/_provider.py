@@ -437,6 +437,7 @@ class MithrilProvider(ProvisionHooks, NodeHooks, AuthHooks, VolumeHooks, Resourc
         if self._records.is_warm(record.request) and not self._warm.close(record, order):
             raise ConflictError(f"a task has just taken the machine {order.fid}", "cancel that task")
         self._records.cool(record.request)
+        self._seen.pop(order.fid, None)
         return self._fleet.end(record, order)
 
     @hookimpl

@@ -127,7 +127,7 @@ class Reports:
             return self._fleet.take(record, order)
         except FlowError as error:
             state = "running" if report.attempts else "provisioning"
-            return attrs.evolve(report, state=state, reason=f"it has ended; its logs are fetched ({error.message})")
+            return attrs.evolve(report, state=state, reason=f"it has ended ({error.message})")
 
     def _going(self, record: Record, reason: str) -> TaskReport:
         return _said("running" if record.ran else "provisioning", reason)
