@@ -172,6 +172,8 @@ class ProvisionHooks(Protocol):
     def flow_provision_release(self, ref: TaskRef) -> bool:
         """Give the machine of an ended task back, when its report said ``machine_held``; may be repeated; 30 s.
 
+        Called by ``flow machines release TASK``.
+
         Example::
 
             @hookimpl
