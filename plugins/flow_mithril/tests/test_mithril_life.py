@@ -53,6 +53,22 @@ def test_an_end_that_nobody_fetches_is_held_then_paused_and_resumed_for_its_logs
     assert bid_status(platform, task) == "Terminated"
 
 
+def test_a_machine_that_is_held_for_logs_that_are_too_large_is_given_back_by_its_tasks_name(
+    platform: Double, booted: Make
+) -> None:
+    flow = booted(fetch_bytes=10)
+    task = flow.submit("echo these are more than ten bytes")
+    assert task.wait(PATIENCE) == 0
+    assert (bid_status(platform, task), "fetch_bytes" in task.reason or "10 bytes" in task.reason) == (
+        "Allocated",
+        True,
+    )
+
+    assert flow.release_machine(task.id)
+    assert bid_status(platform, task) == "Terminated"
+    assert not flow.release_machine(task.id)
+
+
 def test_without_a_key_the_machine_switches_itself_off(platform: Double, booted: Make) -> None:
     task = begun(booted(hold="1s").submit("sleep 1"))
 

@@ -19,11 +19,12 @@ from click.testing import CliRunner
 
 from flow_core import Flow
 from flow_core.client import Task
-from flow_core.errors import AuthError, ConfigError, FlowError, TransientError
+from flow_core.errors import AuthError, ConfigError, ConflictError, FlowError, TransientError
 from flow_core.secrets import Secret
 from flow_core.types import LIVE_STATES, OfferRequest, parse_ref
 from flow_mithril._api import Api
 from flow_mithril._commands import mithril
+from flow_mithril._orders import Orders
 from flow_mithril.testing import Double
 
 Make = Callable[..., Flow]
@@ -236,6 +237,18 @@ def test_outputs_of_several_machines_are_refused_before_anything_is_bought(doubl
 
     assert [problem.path for problem in found.value.problems] == ["outputs"]
     assert bids(double) == []
+
+
+def test_a_volume_is_attached_while_the_machines_are_paused(double: Double, make: Make) -> None:
+    flow = make(region="us-central2-a")
+    task = flow.submit("true")
+    volume = flow.create_volume("late", 10, kind="file")
+    with pytest.raises(ConflictError, match="paused"):
+        flow.attach_volume("late", task.id)
+    Orders(Api(double.url, Secret(double.settings.api_key))).pause(fid(task), True)  # type: ignore[arg-type]
+
+    assert flow.attach_volume("late", task.id).attached_to == (fid(task),)
+    assert bids(double)[0]["launch_specification"]["volumes"] == [volume.id]
 
 
 def test_a_sweep_finds_its_profile_where_another_provider_is_the_default(make: Make, tmp_path: Path) -> None:
