@@ -65,6 +65,7 @@ class Held:
         if self.records.is_warm(record.request) and not self.warm.close(record, order):
             raise ConflictError(f"a task has just taken the machine {order.fid}", "cancel that task")
         self.records.cool(record.request)
+        self.orders.forget(order.fid)
         return self.fleet.end(record, order)
 
     def _is_held(self, record: Record) -> bool:

@@ -95,6 +95,10 @@ class Orders:
         at, order = self._seen.get(fid, (0.0, None))
         return order if time.monotonic() - at < seconds else None
 
+    def forget(self, fid: str) -> None:
+        """Have an order that was ended read anew."""
+        self._seen.pop(fid, None)
+
     def place(self, kind: str, body: Mapping[str, object], request: str) -> str:
         """Place an order once and return its id. Raises TransientError when it is not known whether it was placed."""
         return str(self._api.post(_PATHS[kind], body, key=request)["fid"])
