@@ -20,17 +20,7 @@ from flow_core.client._session import Session
 from flow_core.client._submit import create_volume, submit
 from flow_core.client._task import Task
 from flow_core.errors import CapabilityError, FlowError, NotFoundError
-from flow_core.types import (
-    AuthField,
-    FrontendTask,
-    Identity,
-    Offer,
-    OfferRequest,
-    TaskConfig,
-    Volume,
-    VolumeSpec,
-    parse_ref,
-)
+from flow_core.types import AuthField, FrontendTask, Identity, Offer, OfferRequest, TaskConfig, Volume, VolumeSpec
 
 if TYPE_CHECKING:
     import sys
@@ -270,6 +260,8 @@ class Flow:
 
         Raises ConflictError while it runs, CapabilityError where the provider attaches nothing afterwards.
         """
+        from flow_core.types import parse_ref
+
         row = self.task(task).row
         if row.ref is None:
             raise NotFoundError(f"{row.id} has no machines", "name a task that was accepted")

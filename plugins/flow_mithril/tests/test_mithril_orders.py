@@ -186,6 +186,18 @@ def test_a_type_is_named_in_the_users_words_or_the_platforms(make: Make, word: s
     assert f"{offer.price_per_hour / 8:.2f} USD per GPU" in offer.note
 
 
+def test_a_volume_is_attached_while_the_machines_are_paused(double: Double, make: Make) -> None:
+    flow = make(region="us-central2-a")
+    task = flow.submit("true")
+    volume = flow.create_volume("late", 10, kind="file")
+    with pytest.raises(ConflictError, match="paused"):
+        flow.attach_volume("late", task.id)
+    Orders(Api(double.url, Secret(double.settings.api_key))).pause(fid(task), True)  # type: ignore[arg-type]
+
+    assert flow.attach_volume("late", task.id).attached_to == (fid(task),)
+    assert bids(double)[0]["launch_specification"]["volumes"] == [volume.id]
+
+
 def test_the_limit_of_a_bid_is_per_machine(double: Double, make: Make) -> None:
     make().submit("true", num_instances=2, max_price_per_hour=Decimal("31.5"))
     (placed,) = bids(double)
@@ -237,18 +249,6 @@ def test_outputs_of_several_machines_are_refused_before_anything_is_bought(doubl
 
     assert [problem.path for problem in found.value.problems] == ["outputs"]
     assert bids(double) == []
-
-
-def test_a_volume_is_attached_while_the_machines_are_paused(double: Double, make: Make) -> None:
-    flow = make(region="us-central2-a")
-    task = flow.submit("true")
-    volume = flow.create_volume("late", 10, kind="file")
-    with pytest.raises(ConflictError, match="paused"):
-        flow.attach_volume("late", task.id)
-    Orders(Api(double.url, Secret(double.settings.api_key))).pause(fid(task), True)  # type: ignore[arg-type]
-
-    assert flow.attach_volume("late", task.id).attached_to == (fid(task),)
-    assert bids(double)[0]["launch_specification"]["volumes"] == [volume.id]
 
 
 def test_a_sweep_finds_its_profile_where_another_provider_is_the_default(make: Make, tmp_path: Path) -> None:
