@@ -35,7 +35,7 @@ class Place:
 def fresh_place(quick: bool = False) -> Iterator[Place]:
     """Make a place; plugins and settings of the user play no part in it."""
     folder = Path(tempfile.mkdtemp(prefix="flow-bench-"))
-    before = {name: value for name, value in os.environ.items() if name.startswith("FLOW_")}
+    before = {name: value for name, value in os.environ.items() if _is_ours(name)}
     _forget_flow()
     os.environ["FLOW_HOME"] = str(folder / "home")
     try:
@@ -47,8 +47,13 @@ def fresh_place(quick: bool = False) -> Iterator[Place]:
 
 
 def _forget_flow() -> None:
-    for name in [name for name in os.environ if name.startswith("FLOW_")]:
+    for name in list(filter(_is_ours, os.environ)):
         del os.environ[name]
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a variable changes what is measured; without its byte code Python would compile us at each start."""
+    return name.startswith("FLOW_") or name == "PYTHONDONTWRITEBYTECODE"
 
 
 def flow_command(*arguments: str) -> list[str]:

@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING
 from benchmarks.figures import Figure, Spread, in_turns, timed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.place import Place
     from flow_core import Flow
 
-SUBMIT, NOTICE, LINE = 0.1, 0.1, 0.02  # seconds
+SUBMIT, ARRAY = 1.5, 1.2  # times the floor
+NOTICE, LINE = 0.1, 0.02  # seconds
 _ARRAY = 500
+_WORK = "sleep 1"
 _TESTS = Path(__file__).parents[1] / "plugins" / "flow_slurm" / "tests"
 
 
@@ -50,14 +54,20 @@ def _figures(place: Place) -> list[Figure]:
     _idle()
     followed = [_followed(flow) for _ in range(place.rounds(10))]
     notices, lines = Spread(tuple(one[0] for one in followed)), Spread(tuple(one[1] for one in followed))
-    arrays = [(timed(array), _many(flow)) for _ in range(3)]
+    arrays = [(timed(lambda: array(_ARRAY, "true", "-H")), _many(flow)) for _ in range(3)]
     raw, ours = (Spread(tuple(one[place] for one in arrays)) for place in (0, 1))
+    subprocess.run(["scancel", "--full", "--me"], check=True, capture_output=True)
+    _idle()
+    count = 48 if place.quick else _ARRAY
+    works = {"floor": lambda: array(count, _WORK), "ours": lambda: flow.submit_many([_WORK] * count)}
+    done = [Spread((_ended(work),)) for work in works.values()]
     name, asked = f"array of {_ARRAY}", Spread(tuple(squeue() for _ in range(10)))
     return [
-        Figure("slurm: submit", "call -> accepted", "sbatch", submits["floor"], submits["ours"], "median", SUBMIT),
+        Figure("slurm: submit", "call -> accepted", "sbatch", submits["floor"], submits["ours"], "ratio", SUBMIT),
         Figure("slurm: end", "written -> known", "squeue", asked, notices, "median", NOTICE),
         Figure("slurm: log line", "written -> in hand", "squeue", asked, lines, "median", LINE),
         Figure(f"slurm: {name}", "call -> accepted", "sbatch --array", raw, ours, "median", None),
+        Figure(f"slurm: {count} x {_WORK}", "call -> all ended", "sbatch --array", *done, "ratio", ARRAY, unit="s"),
     ]
 
 
@@ -72,10 +82,10 @@ def squeue() -> float:
     return timed(lambda: subprocess.run(["squeue", "-h"], check=True, capture_output=True))
 
 
-def array() -> float:
-    """Return the seconds of a bare array."""
-    argv = ["sbatch", "--parsable", "-H", "--output=/dev/null", f"--array=0-{_ARRAY - 1}", "--wrap=true"]
-    return timed(lambda: subprocess.run(argv, check=True, capture_output=True))
+def array(count: int, work: str, *flags: str) -> None:
+    """Submit a bare array."""
+    argv = ["sbatch", "--parsable", "--output=/dev/null", f"--array=0-{count - 1}", f"--wrap={work}", *flags]
+    subprocess.run(argv, check=True, capture_output=True)
 
 
 def _many(flow: Flow) -> float:
@@ -99,6 +109,11 @@ def _followed(flow: Flow) -> tuple[float, float]:
             seen += chunk.data if chunk.stream == "stderr" else b""
     task.wait()
     return time.time() - float(seen), at
+
+
+def _ended(submit: Callable[[], object]) -> float:
+    """Return the seconds until all that is submitted has ended."""
+    return timed(lambda: (submit(), _idle()))
 
 
 def _idle() -> None:

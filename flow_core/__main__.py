@@ -8,9 +8,12 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run the command line of this process and exit with its status."""
-    from flow_core.cli import run
+    try:
+        from flow_core.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:  # while it was being imported
+        sys.exit(130)
 
 
 if __name__ == "__main__":

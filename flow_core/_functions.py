@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from flow_core.client import Flow, Task
+from flow_core.settings._paths import working_folder
 
 if TYPE_CHECKING:
     import sys
@@ -34,8 +34,8 @@ def _client(pid: int, cwd: str, settings: tuple[tuple[str, str], ...]) -> Flow: 
 
 def client() -> Flow:
     """Return the client for the current folder and ``FLOW_*`` environment; kept while these stay the same."""
-    settings = tuple(sorted(item for item in os.environ.items() if item[0].startswith(("FLOW_", "XDG_"))))
-    return _client(os.getpid(), str(Path.cwd()), settings)
+    names = sorted(name for name in os.environ if name.startswith(("FLOW_", "XDG_")))
+    return _client(os.getpid(), str(working_folder()), tuple((name, os.environ[name]) for name in names))
 
 
 def submit(command: Command, /, **fields: Unpack[TaskFields]) -> Task:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flow_core.errors import FlowError
+from flow_core.errors import ConfigError, FlowError
 from flow_core.types import DoctorCheck
 
 if TYPE_CHECKING:
@@ -27,15 +27,23 @@ def examine(flow: Flow, core_commands: Sequence[str] = ()) -> Iterator[DoctorChe
 
     A damaged journal is the exception: it is set aside, as any other use of it would do.
     """
+    told: set[str] = set()
     for name, check in _checks(flow, core_commands):
         try:
             yield from check()
         except FlowError as error:
-            yield DoctorCheck(name, "error", error.message, error.hint)
+            if str(error) not in told:  # settings that cannot be read stop more than one check
+                yield DoctorCheck(name, "error", _in_one_line(error), error.hint)
+            told.add(str(error))
         except Exception as error:  # the doctor says what it can
             yield DoctorCheck(
                 name, "error", f"{type(error).__name__}: {error}", "report this with what FLOW_DEBUG=1 shows"
             )
+
+
+def _in_one_line(error: FlowError) -> str:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return ": ".join(part for part in (error.message, "; ".join(map(str, problems))) if part)
 
 
 def _checks(flow: Flow, core_commands: Sequence[str]) -> Iterator[tuple[str, Callable[[], Iterator[DoctorCheck]]]]:

@@ -44,4 +44,6 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for: a task whose code is used in place needs none of the rules about files."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value  # a submission asks for a dozen of them
+    return value

@@ -33,7 +33,7 @@ def code_mode(config: TaskConfig, facts: ProviderFacts) -> str:
 
 def code_root(config: TaskConfig, cwd: Path) -> Path:
     """Return the absolute folder of the user's code; links stay, so that the task sees the path the user knows."""
-    return Path(os.path.abspath(cwd / os.path.expanduser(config.code.root)))
+    return Path(os.path.abspath(os.path.join(cwd, os.path.expanduser(config.code.root))))
 
 
 def rooted(config: TaskConfig, cwd: Path) -> TaskConfig:

@@ -25,9 +25,9 @@ def emit(data: object, command: str = "") -> None:
 
 
 def envelope(command: str, data: object, error: Mapping[str, object] | None = None) -> str:
-    """Return the envelope as one line of JSON."""
+    """Return the envelope as one line of JSON, in ASCII: it can be read whatever the locale says, and whatever bytes a name has."""
     content = {"schema": f"flow.{command}/{VERSION}", "data": data, "error": error}
-    return json.dumps(plain(content), separators=(", ", ": "), ensure_ascii=False)
+    return json.dumps(plain(content), separators=(", ", ": "))
 
 
 def plain(value: Any) -> Any:

@@ -84,9 +84,18 @@ def report(error: BaseException, invocation: Invocation) -> int:
     failure = understand(error)
     if invocation.wants_json:
         shown = {"code": failure.code, "message": failure.message, "hint": failure.hint, "details": failure.details}
-        print(envelope(invocation.command or failure.command or "flow", None, shown), flush=True)
+        _answer(envelope(invocation.command or failure.command or "flow", None, shown))
     tell(failure)
     return failure.exit_code
+
+
+def _answer(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:  # it may be what is to be told
+        pass
 
 
 def tell(failure: Failure) -> None:

@@ -20,6 +20,7 @@ INTERRUPTED, PIPE_CLOSED = 128 + 2, 128 + 13
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; ``FLOW_EXIT_FILE`` gets ``task N`` or ``flow N``."""
+    _open_closed_streams()
     _never_fail_to_print(sys.stdout, sys.stderr)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -44,13 +45,15 @@ def _guarded(invocation: Invocation) -> int:
 
 
 def _failed(error: Exception, invocation: Invocation) -> int:
-    from flow_core.cli._failure import report
+    from flow_core.cli._failure import report, understand
 
     try:
         return report(error, invocation)
     except BrokenPipeError:
         _drop_output()
         return PIPE_CLOSED
+    except OSError:  # nobody can be told
+        return understand(error).exit_code
 
 
 def _invoke(invocation: Invocation) -> int:
@@ -65,6 +68,9 @@ def _invoke(invocation: Invocation) -> int:
             answer = app.invoke(ctx)
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
+    except click.exceptions.NoArgsIsHelpError as alone:  # a plugin's group without a command: as core's own groups
+        click.echo(alone.format_message())
+        return 0
     return answer if isinstance(answer, int) else 0
 
 
@@ -74,6 +80,17 @@ def _end_output() -> None:
         sys.stdout.flush()
     except (OSError, ValueError):
         _drop_output()
+
+
+def _open_closed_streams() -> None:
+    """Open /dev/null for standard streams that are closed: the next file to be opened would get the number of one."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open
 
 
 def _never_fail_to_print(*streams: TextIO) -> None:

@@ -20,6 +20,7 @@ from flow_core.cli._talk import quoted, say
 from flow_core.client import Flow
 from flow_core.errors import ConfigError
 from flow_core.spec import is_task_file
+from flow_core.spec._files import SUFFIXES
 from flow_core.types import Problem, TaskConfig
 
 if TYPE_CHECKING:
@@ -72,12 +73,13 @@ def read_config(flow: Flow, request: Request) -> TaskConfig:
 
 
 def _refuse_missing_file(words: Sequence[str]) -> None:
-    """A task file that is not there is no command."""
+    """A task file that is not there is no command, and stdin is no task file."""
     word = words[0]
-    if len(words) == 1 and word.endswith((".yaml", ".yml", ".json")) and not any(map(str.isspace, word)):
-        raise ConfigError(
-            f"there is no task file {word}", "correct the path; a command of this name is written ./" + word
-        )
+    if list(words) == ["-"]:
+        raise ConfigError("a task is not read from stdin", "write it to a file, and name that")
+    if len(words) == 1 and word.endswith(SUFFIXES) and not any(map(str.isspace, word)):
+        what = f"{word} is no task file, but a folder" if Path(word).is_dir() else f"there is no task file {word}"
+        raise ConfigError(what, f"correct the path; a command of this name runs with: sh -c {word}")
 
 
 def run(request: Request) -> int:

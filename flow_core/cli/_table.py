@@ -30,6 +30,14 @@ _STYLES = {
 }
 
 
+# What a narrow terminal does without, first to last; the first column stays in any case.
+_SPARE = (
+    *("BYTES", "SHA256", "KIND", "DISTRIBUTION", "VERSION", "REGION", "USED BY", "PROCESSES", "PRIORITY", "PLACE"),
+    *("NODES", "TYPE", "PROFILE", "CREATED", "TIME", "EXIT", "REASON", "SUMMARY", "NOTE"),
+)
+_LEAST, _MOST = 12, 24  # characters of the last column that are worth having, of the others that are not cut off
+
+
 def is_terminal() -> bool:
     """Say whether stdout is a terminal."""
     return sys.stdout.isatty()
@@ -68,14 +76,41 @@ def console() -> Console:
 
 
 def table(header: Row, rows: Iterable[Row]) -> Table:
-    """Return rich's table: words of state in their colour, the last column takes what is left."""
+    """Return rich's table: words of state in their colour; the last column takes what is left.
+
+    Columns that say nothing are left out, and for a narrow terminal those that can be spared.
+    """
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[Text(one_line(cell), style=_STYLES.get(cell, "")) for cell in row] for row in rows]
+    sizes = {
+        place: max([len(title), *(row[place].cell_len for row in cells)])
+        for place, title in enumerate(header)
+        if place == 0 or any(row[place] for row in cells)
+    }
+    widths = _fitted(header, sizes, console().width - 2)  # ^C must not wrap: a live table would be drawn one line lower
     drawn = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for place, title in enumerate(header):
-        last = place == len(header) - 1
-        drawn.add_column(title, overflow="ellipsis", no_wrap=True, ratio=1 if last else None)
-    for row in rows:
-        drawn.add_row(*(Text(one_line(cell), style=_STYLES.get(cell, "")) for cell in row))
+    for place, width in widths.items():
+        drawn.add_column(header[place], overflow="ellipsis", no_wrap=True, width=width)
+    for row in cells:
+        drawn.add_row(*(row[place] for place in widths))
     return drawn
+
+
+def _fitted(header: Row, sizes: dict[int, int], room: int) -> dict[int, int]:
+    """Return the width of each column that is shown in ``room`` characters; two are between columns."""
+    widths = sizes
+    if _needed(widths) > room:
+        widths = {place: min(size, _MOST) if place else size for place, size in sizes.items()}
+    for title in _SPARE:
+        if _needed(widths) > room:
+            widths = {place: size for place, size in widths.items() if place == 0 or header[place] != title}
+    *first, last = widths
+    left = room - sum(widths[place] + 2 for place in first)
+    return {**widths, last: max(1, min(sizes[last], left))}
+
+
+def _needed(widths: dict[int, int]) -> int:
+    *first, last = widths.values()
+    return sum(first) + 2 * len(first) + min(last, _LEAST)

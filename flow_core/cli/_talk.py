@@ -13,9 +13,14 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def say(text: str) -> None:
-    """Write one line of Flow's own to stderr."""
-    sys.stderr.write(f"flow: {text}\n")
-    sys.stderr.flush()
+    """Write one line of Flow's own to stderr; where that is full, nobody reads it, and the command goes on."""
+    try:
+        sys.stderr.write(f"flow: {text}\n")
+        sys.stderr.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def quoted(row: TaskRow) -> str:

@@ -6,21 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from flow_core.client import _frontends
-from flow_core.client._accounts import login, login_fields, logout
-from flow_core.client._companions import recall
-from flow_core.client._group import submit_group, submit_many
-from flow_core.client._machines import Held, give_back, held
-from flow_core.client._plan import Plan, make_plan
-from flow_core.client._preview import Code, code_of, preview
-from flow_core.client._refresh import config_of, refresh
+from flow_core.client._refresh import refresh
 from flow_core.client._session import Session
-from flow_core.client._submit import create_volume, submit
 from flow_core.client._task import Task
-from flow_core.errors import CapabilityError, FlowError, NotFoundError
-from flow_core.types import AuthField, FrontendTask, Identity, Offer, OfferRequest, TaskConfig, Volume, VolumeSpec
+from flow_core.errors import CapabilityError, NotFoundError
 
 if TYPE_CHECKING:
     import sys
@@ -31,13 +20,26 @@ if TYPE_CHECKING:
         from typing_extensions import Unpack
 
     from flow_core.client._fields import TaskFields
+    from flow_core.client._machines import Held
+    from flow_core.client._plan import Plan
+    from flow_core.client._preview import Code
+    from flow_core.errors import FlowError
     from flow_core.faces import Provider, ResultStore
     from flow_core.journal import TaskRow
     from flow_core.nodes import NodeUsage
     from flow_core.results import Sweep
-    from flow_core.types import QueuedTask
+    from flow_core.types import (
+        AuthField,
+        FrontendTask,
+        Identity,
+        Offer,
+        OfferRequest,
+        QueuedTask,
+        TaskConfig,
+        Volume,
+    )
 
-Command = str | Sequence[str] | TaskConfig | FrontendTask
+    Command = str | Sequence[str] | TaskConfig | FrontendTask
 
 
 class Flow:
@@ -62,6 +64,7 @@ class Flow:
         was read) to change by ``fields``.
         """
         from flow_core.spec import merge, read_mapping, user_form
+        from flow_core.types import FrontendTask, TaskConfig
 
         if isinstance(command, FrontendTask):
             command = command.config
@@ -90,24 +93,35 @@ class Flow:
         ``frontend`` reads it, or else the one that knows the file, or else it is a plain task file. Raises ConfigError
         with every problem at its line, and when two frontends are equally sure that the file is theirs.
         """
+        from flow_core.client import _frontends
+
         return _frontends.read(self.session, source, arguments, frontend)
 
     def frontend_of(self, source: str) -> str | None:
         """Return the frontend that knows the file, None when none does. Raises ConfigError for a tie."""
+        from flow_core.client import _frontends
+
         return _frontends.detect(self.session, source)
 
     def plan(self, config: TaskConfig | FrontendTask, priced: bool = False) -> Plan:
         """Check a config against its provider without any side effect. Raises ConfigError with every problem."""
+        from flow_core.client import _frontends, _plan
+        from flow_core.types import FrontendTask
+
         if isinstance(config, FrontendTask):
             return _frontends.plan_task(self.session, config, priced)
-        return make_plan(self.session, config, priced)
+        return _plan.make_plan(self.session, config, priced)
 
     def code(self, plan: Plan) -> Code:
         """Say how the code of a plan would reach the node, and which files."""
+        from flow_core.client._preview import code_of
+
         return code_of(self.session, plan)
 
     def preview(self, plan: Plan) -> Mapping[str, str]:
         """Return what the provider would send for a plan, name -> text, secrets masked; empty where it cannot say."""
+        from flow_core.client._preview import preview
+
         return preview(self.session, plan)
 
     def submit(self, command: Command, /, **fields: Unpack[TaskFields]) -> Task:
@@ -115,11 +129,17 @@ class Flow:
         return self.submit_plan(self._plan_of(command, fields))
 
     def _plan_of(self, command: Command, fields: TaskFields) -> Plan:
+        import attrs
+
+        from flow_core.types import FrontendTask
+
         config = self.config(command, **fields)
         return self.plan(attrs.evolve(command, config=config) if isinstance(command, FrontendTask) else config)
 
     def submit_plan(self, plan: Plan) -> Task:
         """Submit what :meth:`plan` checked."""
+        from flow_core.client._submit import submit
+
         return Task(self.session, submit(self.session, plan))
 
     def submit_group(self, plans: Sequence[Plan]) -> list[Task]:
@@ -127,6 +147,8 @@ class Flow:
 
         They find it as ``FLOW_GROUP`` too, and wait for those of the same file that they name (``FrontendTask.after``).
         """
+        from flow_core.client._group import submit_group
+
         return [Task(self.session, row) for row in submit_group(self.session, plans)]
 
     def submit_many(self, commands: Sequence[Command], /, **fields: Unpack[TaskFields]) -> list[Task]:
@@ -136,6 +158,8 @@ class Flow:
         and name are one request where the provider takes many at once. Raises ConfigError with what it refused; the
         others are submitted then.
         """
+        from flow_core.client._group import submit_many
+
         plans = [self._plan_of(command, fields) for command in commands]
         return [Task(self.session, row) for row in submit_many(self.session, plans)]
 
@@ -190,12 +214,19 @@ class Flow:
 
     def retry(self, name: str) -> Task:
         """Submit the config of an earlier task again, as a new task, with the files that came with it."""
+        import attrs
+
+        from flow_core.client._companions import recall
+        from flow_core.client._refresh import config_of
+
         row = self.session.journal.find(name)
         config = attrs.evolve(config_of(row), idempotency_key=None, provider=row.profile)
         return self.submit_plan(self.plan(recall(self.session, row.id, config)))
 
     def offers(self, provider: str | None = None, request: OfferRequest | None = None) -> list[Offer]:
         """List what the provider could give, cheapest first."""
+        from flow_core.types import OfferRequest
+
         return self.provider(provider).offers(request or OfferRequest())
 
     def whoami(self, provider: str | None = None) -> Identity:
@@ -207,14 +238,20 @@ class Flow:
 
     def login_fields(self, provider: str | None = None) -> list[AuthField]:
         """Name what :meth:`login` takes. Raises CapabilityError where there is nothing to log in to."""
+        from flow_core.client._accounts import login_fields
+
         return login_fields(self.session, provider)
 
     def login(self, values: Mapping[str, str], provider: str | None = None) -> dict[str, str]:
         """Keep a profile's credentials, by field; return field -> the store that has it now."""
+        from flow_core.client._accounts import login
+
         return login(self.session, provider, values)
 
     def logout(self, provider: str | None = None) -> list[str]:
         """Forget a profile's credentials; return the fields that were kept."""
+        from flow_core.client._accounts import logout
+
         return logout(self.session, provider)
 
     def volumes(self, provider: str | None = None) -> list[Volume]:
@@ -241,6 +278,9 @@ class Flow:
 
         Raises ConfigError for a bad name, ConflictError for a taken one.
         """
+        from flow_core.client._submit import create_volume
+        from flow_core.types import VolumeSpec
+
         face = self.provider(provider)
         wanted = VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted, kind=kind)
         (spec,) = self.config("true", volumes=[wanted]).volumes
@@ -275,6 +315,8 @@ class Flow:
 
     def machines(self, provider: str | None = None) -> list[Held]:
         """List what providers hold beside tasks, kept machines and minted keys, of every profile or of one."""
+        from flow_core.client._machines import held
+
         return held(self.session, provider)
 
     def release_machine(self, name: str, provider: str | None = None) -> bool:
@@ -282,4 +324,6 @@ class Flow:
 
         False when it was gone. Raises NotFoundError, ConflictError while in use.
         """
+        from flow_core.client._machines import give_back
+
         return give_back(self.session, name, provider)

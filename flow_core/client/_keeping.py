@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -104,10 +104,19 @@ def settle_all(session: Session, tasks: Iterable[str] | None = None) -> None:
 
 
 def carry(session: Session, task_id: str) -> None:
-    """After the end: bring to the store what the machine has no tickets for, before it may go."""
+    """After the end: bring to the store what the machine has no tickets for, before it may go; one that is held goes."""
     keeping = session.journal.keeping(task_id)
-    if keeping is not None and keeping.expires_at is None:
+    if keeping is None:
+        return
+    if keeping.expires_at is None or not _shares(session, session.journal.task(task_id)):
         settle(session, keeping)
+
+
+def _shares(session: Session, row: TaskRow) -> bool:
+    try:
+        return session.provider(row.profile).facts.shares_client_files
+    except FlowError:  # it is no longer installed, or set up
+        return True
 
 
 def settle(session: Session, keeping: KeepingRow) -> KeepingRow:
@@ -132,19 +141,34 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     try:
         record(session, read_manifest(store, row.id))
         discard_start(store, row.id)
+        _let_go(session, row)
         return
     except NotFoundError:
-        node = reachable(session, row)
-    if node is None:
-        over = row.ref is None or time.time() - (row.ended_at or row.created_at) > _GONE_AFTER
+        nodes = reachable(session, row)
+    over = row.ref is None or time.time() - (row.ended_at or row.created_at) > _GONE_AFTER
+    if not nodes:
         error = "its machine is gone, and it had kept nothing" if over else "its machine cannot be reached"
         session.journal.mark_keeping(row.id, "gone" if over else "open", error)
         return
-    found = node.kept()
-    if found["pending"]:
-        _hurry(session, row, keeping, node, found)
-    elif found["report"] is not None:
-        record(session, _carry(store, row, node, found))
+    found = _told(nodes, over)
+    late = [rank for rank, told in found.items() if told["pending"]]
+    for rank in late:
+        _hurry(session, row, keeping, nodes[rank], found[rank])
+    if not late and found[0]["report"] is not None:
+        record(session, _carry(store, row, nodes, found))
+        _let_go(session, row, nodes.values())
+
+
+def _told(nodes: Mapping[int, Node], over: bool) -> dict[int, Any]:
+    """What each node keeps, the first one last. ``over``: those that have gone are waited for no longer."""
+    found = {}
+    for rank, node in sorted(nodes.items(), reverse=True):
+        try:
+            found[rank] = node.kept()
+        except FlowError:
+            if rank == 0 or not over:
+                raise
+    return found
 
 
 def _renew(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
@@ -154,11 +178,12 @@ def _renew(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
 
     if keeping.expires_at is None or not is_stale(keeping.expires_at, config_of(row)):
         return
-    node = reachable(session, row)
-    if node is not None and session.journal.due_for_reconcile(f"tickets of {row.id}", _RENEW_EVERY):
+    nodes = reachable(session, row)
+    if nodes and session.journal.due_for_reconcile(f"tickets of {row.id}", _RENEW_EVERY):
         fresh = _leave(session, row, keeping)
         if fresh is not None:
-            node.resume_upload(fresh.text.encode())
+            for node in nodes.values():
+                node.resume_upload(fresh.text.encode())
             session.journal.mark_keeping(row.id, "open", "", fresh.expires_at)
 
 
@@ -170,14 +195,16 @@ def _leave(session: Session, row: TaskRow, keeping: KeepingRow) -> Leave | None:
     return leave(session.result_store(keeping.store), row.id, config_of(row), shared)
 
 
-def reachable(session: Session, row: TaskRow) -> Node | None:
-    """Return the node that has a task's folder; None where it cannot be reached."""
+def reachable(session: Session, row: TaskRow) -> dict[int, Node]:
+    """Return the nodes that have a task's folder, or their own part of it, by their first rank; empty without any."""
     if row.ref is None:
-        return None
+        return {}
     try:
-        return next((node for node, _ in open_nodes(session.provider(row.profile), parse_ref(row.ref)[2])), None)
+        nodes = open_nodes(session.provider(row.profile), parse_ref(row.ref)[2])
     except FlowError:
-        return None
+        return {}
+    found = {min(ranks): node for node, ranks in nodes}
+    return {rank: found[rank] for rank in sorted(found)} if 0 in found else {}
 
 
 def _hurry(session: Session, row: TaskRow, keeping: KeepingRow, node: Node, found: Any) -> None:
@@ -195,26 +222,55 @@ def _hurry(session: Session, row: TaskRow, keeping: KeepingRow, node: Node, foun
     session.journal.mark_keeping(row.id, "open", error, None if fresh is None else fresh.expires_at)
 
 
-def _carry(store: ResultStore, row: TaskRow, node: Node, found: Any) -> Manifest:
-    """Bring what a node has to the store through this client, the manifest last."""
+def _carry(store: ResultStore, row: TaskRow, nodes: Mapping[int, Node], found: Mapping[int, Any]) -> Manifest:
+    """Bring what the nodes have to the store through this client, the manifest of the first one last."""
     from hashlib import sha256
 
-    from flow_core.results import manifest_key, put_blob, read_manifest
-    from flow_core.results._manifest import dump_manifest
+    from flow_core.results import manifest_key, read_manifest
+    from flow_core.results._manifest import dump_manifest, node_key
 
-    things = []
-    for thing in found["things"]:
-        content = put_blob(store, node.read_kept(thing["kind"], thing["path"]))
-        rows = [[chunk.sha256, chunk.size] for chunk in content.chunks]
-        things.append({**thing, "size": content.size, "sha256": content.sha256, "chunks": rows})
-    text = dump_manifest(row.id, found["report"], things, found["missing"])
-    with suppress(ConflictError):  # somebody else was first
-        store.put(manifest_key(row.id), iter([text]), sha256(text).hexdigest())
+    for rank, told in found.items():
+        things = [_carry_thing(store, nodes[rank], thing) for thing in told["things"]]
+        count = row.num_instances if len(nodes) > 1 else 1
+        text = dump_manifest(row.id, told["report"], things, told["missing"], count)
+        key = node_key(row.id, rank) if rank else manifest_key(row.id)
+        with suppress(ConflictError):  # somebody else was first
+            store.put(key, iter([text]), sha256(text).hexdigest())
     return read_manifest(store, row.id)
+
+
+def _carry_thing(store: ResultStore, node: Node, thing: Mapping[str, Any]) -> dict[str, Any]:
+    from flow_core.results import put_blob
+
+    content = put_blob(store, node.read_kept(thing["kind"], thing["path"]))
+    rows = [[chunk.sha256, chunk.size] for chunk in content.chunks]
+    return {**thing, "size": content.size, "sha256": content.sha256, "chunks": rows}
+
+
+def _let_go(session: Session, row: TaskRow, nodes: Iterable[Node] = ()) -> None:
+    """Say on its machines that all is stored; their provider, which may hold them for that, looks again or is told."""
+    from flow_core.client._refresh import config_of
+
+    provider = session.provider(row.profile)
+    if provider.facts.shares_client_files or row.ref is None:
+        return
+    ref = parse_ref(row.ref)[2]
+    with suppress(FlowError):
+        for node in nodes:
+            node.deliver("carried", b"")
+        report = provider.status([ref]).get(ref)
+        # Not even final: its machine, which had brought all there, cannot be reached any more.
+        held = report is not None and (report.machine_held or not report.is_final)
+        if held and not config_of(row).keep and "flow_provision_release" in provider.supports:
+            provider.release(ref)
 
 
 def record(session: Session, manifest: Manifest) -> None:
     """Journal that a task's results are in its store."""
-    sizes = {f"{thing.kind}/{thing.path}": thing.size for thing in manifest.things}
-    error = f"no file matches {', '.join(manifest.missing)}" if manifest.missing else ""
-    session.journal.mark_keeping(manifest.task_id, "kept", error, sizes=sizes)
+    objects = {
+        f"{thing.kind}/{thing.path}": (thing.size, thing.content.sha256 if thing.content else "")
+        for thing in manifest.things
+    }
+    wrong = [f"no file matches {', '.join(manifest.missing)}"] if manifest.missing else []
+    wrong += [f"nothing came of rank {rank}, whose machine has gone" for rank in manifest.absent]
+    session.journal.mark_keeping(manifest.task_id, "kept", "; ".join(wrong), objects=objects)

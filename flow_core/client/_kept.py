@@ -12,12 +12,14 @@ import attrs
 from flow_core.client import _keeping
 from flow_core.errors import ConflictError, NotFoundError, StateError, UnavailableError
 from flow_core.results import Kept, Manifest, read_blob, read_manifest
+from flow_core.results._manifest import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flow_core.client._session import Session
     from flow_core.journal import TaskRow
+    from flow_core.nodes import Node
 
     Read = Callable[[int], Iterator[bytes]]
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 class Artifact:
     """One file that a task kept: its ``path`` below the task's working folder, its ``size`` in bytes, its mode.
 
-    ``sha256`` is None while it is on the node only.
+    ``sha256`` is None while it is on the node only. ``rank``: the node that it comes from, where the nodes of the task
+    share no folder; a path that several of them have is ``rank-<rank>/<path>`` of each.
     """
 
     path: str
@@ -34,6 +37,7 @@ class Artifact:
     mode: int
     sha256: str | None
     _read: Read = attrs.field(repr=False, eq=False)
+    rank: int | None = None
 
     def read(self, offset: int = 0) -> Iterator[bytes]:
         """Yield the bytes from ``offset`` on. Raises StateError when what is kept is damaged."""
@@ -128,7 +132,8 @@ def artifacts(session: Session, row: TaskRow) -> list[Artifact]:
 
 
 def _artifact(thing: Kept, read: Read) -> Artifact:
-    return Artifact(thing.path, thing.size, thing.mode, thing.content.sha256 if thing.content else None, read)
+    digest = thing.content.sha256 if thing.content else None
+    return Artifact(thing.path, thing.size, thing.mode, digest, read, thing.rank)
 
 
 def read_kept(session: Session, row: TaskRow, kind: str, path: str, offset: int = 0) -> Iterator[bytes]:
@@ -136,10 +141,10 @@ def read_kept(session: Session, row: TaskRow, kind: str, path: str, offset: int 
 
     A result is ``("result", "result")``. Raises NotFoundError when there is none, or none any more.
     """
-    node = _keeping.reachable(session, row)
-    if node is not None:
+    nodes = _keeping.reachable(session, row)
+    if nodes:
         try:
-            yield from node.read_kept(kind, path, offset)
+            yield from nodes[0].read_kept(kind, path, offset)
             return
         except NotFoundError:
             if session.journal.keeping(row.id) is None:
@@ -159,13 +164,17 @@ def things(session: Session, row: TaskRow) -> list[tuple[Kept, Read]]:
     try:
         return _in_store(session, row)
     except NotFoundError:
-        node = _keeping.reachable(session, row)
-        if node is None:
+        nodes = _keeping.reachable(session, row)
+        if not nodes:
             raise
-    return [
-        (_kept(doc), lambda offset, doc=doc: node.read_kept(doc["kind"], doc["path"], offset))  # type: ignore[misc]
-        for doc in node.kept()["things"]
-    ]
+    parts = {rank: [_kept(doc) for doc in node.kept()["things"]] for rank, node in nodes.items()}
+    found = joined(parts) if len(parts) > 1 else parts[0]
+    return [(thing, _on_node(nodes[thing.rank or 0], thing)) for thing in found]
+
+
+def _on_node(node: Node, thing: Kept) -> Read:
+    path = thing.path.removeprefix(f"rank-{thing.rank}/")
+    return lambda offset: node.read_kept(thing.kind, path, offset)
 
 
 def _kept(doc: dict[str, object]) -> Kept:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from flow_core.client._stored_logs import stored_nodes
 from flow_core.errors import FlowError, LogsGoneError, NotFoundError, StateError, TransientError, UnavailableError
-from flow_core.types import FINAL_STATES, LogChunk, LogCursor, NodeAccess, TaskRef, parse_ref
+from flow_core.types import FINAL_STATES, LogChunk, LogCursor, TaskRef, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
     from flow_core.nodes import Node
+    from flow_core.types import NodeAccess
 
 STREAMS = ("stdout", "stderr")
 _AHEAD = 64  # chunks that a fast node may be ahead of the reader
@@ -67,9 +67,14 @@ def read_log(
             raise
         yield from kept[0][0].read(cursor, follow, ranks, streams)
         return
-    nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
-    if not nodes and streams:
-        nodes = stored_nodes(session, session.journal.task(task_id), streams)
+
+    def stored() -> list[tuple[Node, list[int]]]:
+        return stored_nodes(session, session.journal.task(task_id), streams) if streams else []
+
+    def found() -> list[tuple[Node, list[int]]]:
+        return _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed) or stored()
+
+    nodes = found()
     over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
     while nodes:
         try:
@@ -78,10 +83,12 @@ def read_log(
                 yield chunk
             return
         except TransientError:
-            if not follow or not provider.facts.returns_machines or closed():
+            if closed():
+                return
+            if not follow or not provider.facts.returns_machines:
                 raise
             sleep(_AGAIN_SECONDS, closed)
-            nodes = _nodes_when_up(session, provider, ref, task_id, ranks, follow, closed)
+            nodes = (stored() if over() else []) or found()
     if not streams:
         return
     elif "flow_logs_read" in provider.supports:
@@ -218,6 +225,8 @@ def _merged(
     read: Callable[[Callable[[], bool]], list[Iterator[LogChunk]]], closed: Callable[[], bool]
 ) -> Iterator[LogChunk]:
     """Yield from several nodes as their chunks come; one thread each, never more than a few chunks ahead."""
+    import queue
+
     chunks: queue.Queue[LogChunk | Exception | None] = queue.Queue(_AHEAD)
     stop = threading.Event()
 

@@ -31,9 +31,6 @@ def not_kept(session: Session, provider: Provider, config: TaskConfig) -> Iterat
     from flow_core.client._keeping import is_shared, store_of
     from flow_core.settings._model import OWN_STORE
 
-    if config.outputs and config.num_instances > 1 and provider.facts.attended:
-        message = f"the nodes of {provider.profile} share no folder, and outputs of several nodes are not kept"
-        yield Problem("outputs", "SEPARATE_NODES", message, "write them to a volume or a mount, or use one node")
     name = store_of(config, session.choose(provider.profile))
     if name is None:
         return

@@ -8,12 +8,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flow_core.errors import FlowError, NotFoundError
-from flow_core.types import TaskConfig, TaskRef, TaskReport, format_ref, parse_ref
+from flow_core.types import TaskRef, TaskReport, format_ref, parse_ref
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import SubmissionRow, TaskRow
+    from flow_core.types import TaskConfig
 
 RECONCILE_EVERY = 10.0
 _MISSING_FOR = 30.0
@@ -54,6 +55,9 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     if told:
         session.journal.forget_missing(session.journal.missing() & told.keys())
     told = {row.id: told[row.id] for row in rows if row.id in told and not _is_known(row, told[row.id])}
+    for row in rows:
+        if row.id in told and _is_silent(told[row.id]) and (end := _in_store(session, row.id)) is not None:
+            told[row.id] = end
     ends = {row.id: refs[row.id] for row in rows if row.id in told and told[row.id].is_final}
     apply(
         session, {**told, **{name: _witnessed(session, provider, name, ref, told[name]) for name, ref in ends.items()}}
@@ -64,6 +68,11 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
             _missing(session, row, refs[row.id])
         elif row.cancel_requested_at is not None and not report.is_final:
             provider.cancel(refs[row.id], _grace(session, row))
+
+
+def _is_silent(report: TaskReport) -> bool:
+    """Whether a provider takes a task to run, and its machine does not say so: it may have ended, and be off."""
+    return report.state == "running" and report.source == "provider"
 
 
 def _witnessed(session: Session, provider: Provider, task_id: str, ref: TaskRef, report: TaskReport) -> TaskReport:

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flow_core.settings._paths import working_folder
+
 if TYPE_CHECKING:
     from flow_core.faces import Frontend, Provider, ResultStore, SecretStore
     from flow_core.journal import Journal
@@ -31,7 +33,7 @@ class Session:
         overrides: Mapping[str, object] | None = None,
     ) -> None:
         self.environ: Mapping[str, str] = os.environ if environ is None else dict(environ)
-        self.cwd = Path.cwd() if cwd is None else cwd
+        self.cwd = working_folder() if cwd is None else cwd
         self._overrides = overrides
         self._providers: dict[str, Provider] = {}
         self._frontends: dict[str, Frontend] = {}

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from flow_core.errors import NotFoundError
-from flow_core.types import NodeAccess
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 def stored_nodes(session: Session, row: TaskRow, streams: Collection[str]) -> list[tuple[Node, list[int]]]:
     """Return a node with these streams of a final task; empty where its store has none. Raises StateError for damaged ones."""
     from flow_core.nodes import open_node
+    from flow_core.types import NodeAccess
 
     if not row.is_final or session.journal.keeping(row.id) is None:
         return []

@@ -282,4 +282,4 @@ def create_volume(session: Session, profile: str, spec: VolumeSpec) -> str:
 def _json(document: Mapping[str, object]) -> str:
     import json
 
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(document, separators=(",", ":"))

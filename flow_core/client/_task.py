@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 
-from flow_core.client._keeping import carry
 from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
 from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
 from flow_core.errors import (
@@ -20,7 +19,7 @@ from flow_core.errors import (
     TransientError,
     UnavailableError,
 )
-from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskConfig, TaskRef, parse_ref
+from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskRef, parse_ref
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
     from flow_core.secrets import Redactor
-    from flow_core.types import ShellSession
+    from flow_core.types import ShellSession, TaskConfig
 
     R_co = TypeVar("R_co", covariant=True, default=Any)
 else:
@@ -143,6 +142,8 @@ class Task(Generic[R_co]):
 
     def wait_until(self, deadline: Callable[[], float | None], check: bool = False) -> int:
         """As :meth:`wait`, with a deadline (monotonic) that may move while it waits; it is looked at four times a second."""
+        from flow_core.client._keeping import carry
+
         # Final by its exit record, it may still be tidied up: where that costs nothing, it is waited for.
         if not self.is_final or self._is_near():
             self._until_told(deadline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from flow_core.functions._invoke import Wanted
 
 _NAME, _FUNCTION = "flow.map", "flow.map.function"
+_AT_HAND = 300.0  # seconds for the items at hand of workers that an earlier run has left
 
 
 def labels(wanted: Wanted, name: str | None) -> dict[str, str]:
@@ -85,9 +87,19 @@ def past(flow: Flow, wanted: Wanted, name: str) -> Iterator[Past]:
         for task in tasks:
             if not task.refresh().is_final:
                 dismiss(flow, task, task.row.state == "running")
+        until = time.monotonic() + _AT_HAND
         for task in tasks:
-            task.wait_until(lambda: None)
+            _end(task, until)
         yield Past(file, tasks)
+
+
+def _end(task: Task[Any], until: float) -> None:
+    """Wait for the end of a worker that was dismissed; one that is at its item for too long is stopped, and the item lost."""
+    try:
+        task.wait(max(0.0, until - time.monotonic()))
+    except TimeoutError:
+        task.cancel()
+        task.wait_until(lambda: None)
 
 
 @contextmanager

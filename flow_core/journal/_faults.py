@@ -41,7 +41,7 @@ def fault(error: Exception, path: Path) -> FlowError:
     if number in _NO_LEAVE or _has(error, _CLOSED):
         return StateError(
             f"the journal {path} cannot be opened for writing: {error}",
-            f"make {path.parent} and the files in it writable for you, then run the command again",
+            f"make {path.parent} and the files in it writable for you, or set FLOW_HOME to a folder of your own",
         )
     return StateError(
         f"the journal {path} cannot be used: {error}", "check the disk it is on; `flow doctor` looks closer"

@@ -123,9 +123,13 @@ def find_damage(path: Path, thorough: bool = False) -> str:
 def _connect(path: Path) -> sqlite3.Connection:
     import sqlite3
 
+    from flow_core.journal._text import Connection
+
     # mode=rw: a journal that is missing must not come into being as an empty file.
     uri = path.absolute().as_uri() + "?mode=rw"
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection
+    )
 
 
 def _bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:

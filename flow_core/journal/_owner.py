@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -29,7 +28,7 @@ class Owner:
         if not self._name:
             sweep(self._folder)
         while not self._name:
-            self._take(f"{os.getpid()}-{secrets.token_hex(6)}")
+            self._take(f"{os.getpid()}-{os.urandom(6).hex()}")
         return self._name
 
     def _take(self, name: str) -> None:

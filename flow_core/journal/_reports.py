@@ -68,7 +68,10 @@ def _apply(db: sqlite3.Connection, task_id: str, report: TaskReport, now: float)
 
 
 def _says_news(db: sqlite3.Connection, task_id: str, report: TaskReport, now: float) -> bool:
-    task, held = read_task(db, task_id), read_attempts(db, task_id)
+    task = read_task(db, task_id)
+    if report.is_final and not task.is_final:
+        return True
+    held = read_attempts(db, task_id)
     verdict = judge(task, held, report, now)
     if verdict.refused:
         return not _events.is_last(db, _refusal(task, verdict, report, now))

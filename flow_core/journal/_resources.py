@@ -60,16 +60,6 @@ class Resources(Database):
         rows = self._read(lambda db: db.execute(query, tuple(given.values())).fetchall())
         return [ResourceRow._make(row) for row in rows]
 
-    def add_upload(self, task_id: str, key: str, size: int, sha256: str, at: float | None = None) -> None:
-        """Record that an object of ``size`` bytes reached the result store."""
-        query = (
-            "INSERT INTO uploads (task_id, key, bytes, sha256, at) VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT (task_id, key) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256, "
-            "at = excluded.at"
-        )
-        values = (task_id, key, size, sha256, time.time() if at is None else at)
-        self._write(lambda db: db.execute(query, values))
-
     def uploads(self, task_id: str) -> list[UploadRow]:
         """Return what of a task reached the result store, by key."""
         query = "SELECT task_id, key, bytes, sha256, at FROM uploads WHERE task_id = ? ORDER BY key"
@@ -86,11 +76,11 @@ class Resources(Database):
         phase: str,
         error: str = "",
         expires_at: float | None = None,
-        sizes: Mapping[str, int] = EMPTY,
+        objects: Mapping[str, tuple[int, str]] = EMPTY,
     ) -> None:
-        """Record how it stands: ``open``, ``kept`` (objects by ``sizes``: key -> bytes) or ``gone``, and what is wrong."""
+        """Record how it stands: ``open``, ``kept`` (``objects``: key -> bytes, SHA-256) or ``gone``, and what is wrong."""
         query = "UPDATE keeping SET phase = ?, error = ?, expires_at = coalesce(?, expires_at) WHERE task_id = ?"
-        rows = [(task_id, key, size, key.rpartition("/")[2], time.time()) for key, size in sizes.items()]
+        rows = [(task_id, key, *size_and_sum, time.time()) for key, size_and_sum in objects.items()]
 
         def write(db: sqlite3.Connection) -> None:
             db.execute(query, (phase, error, expires_at, task_id))

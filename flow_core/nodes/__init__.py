@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flow_core.nodes._deliver import NotReadyError, deliver, fetch, run
+from flow_core.nodes._deliver import NotReadyError, deliver, disconnect, fetch, run
 from flow_core.nodes._machine import (
     Gpu,
     describe_machine,
@@ -30,6 +30,7 @@ __all__ = [
     "conclude",
     "deliver",
     "describe_machine",
+    "disconnect",
     "document",
     "enforced_limits",
     "fetch",

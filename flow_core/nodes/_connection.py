@@ -116,6 +116,11 @@ class Connection:
         if _answers(self._socket):
             self._tell("cancel", _way(local, port))
 
+    def close(self) -> None:
+        """End the connection, for all that use it."""
+        if _answers(self._socket):
+            self._tell("exit")
+
     def trouble(self, said: bytes) -> FlowError:
         """Return the error for ssh's own exit code: never anything about the task."""
         words = said.decode("utf-8", "replace").strip().splitlines() or ["the connection was closed"]
@@ -171,7 +176,7 @@ class Connection:
                 errors.seek(0)
                 raise self.trouble(errors.read())
 
-    def _tell(self, order: str, way: Sequence[str]) -> int:
+    def _tell(self, order: str, way: Sequence[str] = ()) -> int:
         with tempfile.TemporaryFile() as errors:
             return _call([*self._base(), "-O", order, *way, "--", self._host], errors, _START_SECONDS)
 

@@ -138,3 +138,11 @@ def run(
     """
     done = Connection(access, state or own_state()).run(text, stdin, seconds)
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def disconnect(access: NodeAccess, state: Path | None = None) -> None:
+    """End this user's connection to a machine that was given back: whatever still waits for it learns so at once.
+
+    Nothing happens when there is none; the next use of the machine connects again.
+    """
+    Connection(access, state or own_state()).close()

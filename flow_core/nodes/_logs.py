@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import IO, BinaryIO
 
 from flow_core.errors import FlowError, TransientError
+from flow_core.nodes._connection import UNREACHABLE
 from flow_core.nodes._remote import BEGIN
 from flow_core.runner import reader
 from flow_core.types import LogChunk, LogCursor
@@ -20,7 +21,8 @@ from flow_core.types import LogChunk, LogCursor
 Start = Callable[[LogCursor, IO[bytes]], "subprocess.Popen[bytes]"]
 Explain = Callable[[int, bytes], "FlowError | None"]
 
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between tries to go on
+_TRIES = 5
+_SOON, _LATER = 0.2, 2.5  # seconds until the next try: after one that spoke; after a vain one, time to learn of an end
 _LOOK = 0.5  # seconds between two questions whether to go on
 _SILENCE = 35.0  # seconds; the node says something at least each ten
 _GREETING = 1 << 20  # bytes that a login script may print
@@ -31,7 +33,8 @@ def read(start: Start, explain: Explain, cursor: LogCursor, closed: Callable[[],
     """Yield what the node's reader sends from ``cursor`` on; after a cut it goes on at the same byte.
 
     ``start`` begins a reader at a cursor, with a file for its stderr; ``explain`` says what its exit code means.
-    Raises TransientError after five vain tries in a row, and at once what no try can mend.
+    Raises TransientError after five vain tries in a row, or when ``closed`` ends them while the node cannot be reached;
+    and at once what no try can mend.
     """
     tries = 0
     while True:
@@ -40,9 +43,12 @@ def read(start: Start, explain: Explain, cursor: LogCursor, closed: Callable[[],
             cursor = cursor.after(chunk)
             yield chunk
         tries = 0 if reading.spoke else tries + 1
-        if reading.ended or _pause(_PAUSES[max(tries - 1, 0)], closed):
+        if reading.ended:
             return
-        if tries >= len(_PAUSES):
+        over = _pause(_LATER if tries else _SOON, closed)
+        if over and not reading.cut:
+            return
+        if over or tries >= _TRIES:
             raise reading.trouble
 
 
@@ -58,11 +64,12 @@ def _pause(seconds: float, closed: Callable[[], bool] | None) -> bool:
 
 
 class _Reading:
-    """One try: ``ended`` when the node said that this is all, ``spoke`` when it said anything; ``trouble`` cut it."""
+    """One try: ``ended`` when the node said that this is all, ``spoke`` when it said anything; ``trouble`` ended it, and
+    what it may have had to say is not known where it was ``cut``."""
 
     def __init__(self, start: Start, explain: Explain, closed: Callable[[], bool] | None) -> None:
         self._start, self._explain, self._closed = start, explain, closed
-        self.ended = self.spoke = False
+        self.ended = self.spoke = self.cut = False
         self.trouble: FlowError = TransientError("the node fell silent", "see whether it is up")
 
     def chunks(self, cursor: LogCursor) -> Iterator[LogChunk]:
@@ -71,7 +78,7 @@ class _Reading:
             try:
                 process = self._start(cursor, errors)
             except TransientError as error:
-                self.trouble = error
+                self.trouble, self.cut = error, True
                 return
             with _ending(process):
                 yield from self._frames(process)
@@ -90,7 +97,7 @@ class _Reading:
                 yield LogChunk(frame.attempt, frame.rank, frame.stream, frame.offset, frame.data, frame.time)
 
     def _judge(self, code: int, said: bytes) -> None:
-        trouble = self._explain(code, said)
+        trouble, self.cut = self._explain(code, said), code == UNREACHABLE
         if trouble is not None and not isinstance(trouble, TransientError):
             raise trouble
         self.trouble = trouble or self.trouble

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.errors import NotFoundError, StateError
-from flow_core.results._manifest import manifest_key, read_manifest
+from flow_core.results._manifest import manifest_key, read_named
 
 if TYPE_CHECKING:
     from flow_core.faces import ResultStore
@@ -93,18 +93,17 @@ def _wanted(store: ResultStore, found: Iterable[str], expired: frozenset[str]) -
     wanted: set[str] = set()
     for key in found:
         task = _task(key)
-        if task and task not in expired and key.endswith(("/final.json", "/code.json")):
+        if task and task not in expired and key.endswith(".json"):
             try:
-                wanted.update(_named(store, task, key))
+                wanted.update(_named(store, key))
             except NotFoundError:  # removed meanwhile
                 continue
     return wanted
 
 
-def _named(store: ResultStore, task: str, key: str) -> Iterator[str]:
-    if key == manifest_key(task):
-        for thing in read_manifest(store, task).things:
-            yield from (chunk.key for chunk in (thing.content.chunks if thing.content else ()))
+def _named(store: ResultStore, key: str) -> Iterator[str]:
+    if not key.endswith("/code.json"):
+        yield from (chunk.key for chunk in read_named(store, key))
         return
     tree = _json(store, key)["tree"]
     yield f"trees/{tree}"

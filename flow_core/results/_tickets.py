@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from flow_core.errors import CapabilityError
-from flow_core.results._manifest import manifest_key
+from flow_core.results._manifest import manifest_key, node_key
 
 if TYPE_CHECKING:
     from flow_core.faces import ResultStore
@@ -43,6 +43,8 @@ def leave(store: ResultStore, task_id: str, config: TaskConfig, shared: bool) ->
             "blobs": store.ticket("blobs/", "PUT", None, seconds),
             "final": store.ticket(manifest_key(task_id), "PUT", None, seconds),
         }
+        if config.num_instances > 1:
+            tickets["nodes"] = store.ticket(node_key(task_id), "PUT", None, seconds)
     except CapabilityError:
         return None
     if not all(usable(ticket, shared) for ticket in tickets.values()):

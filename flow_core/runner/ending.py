@@ -122,10 +122,12 @@ class Ending:
 
     def _orphans(self, rank: Rank) -> List[int]:
         """Orphans of this rank that were given to us; also those that nothing marks any more, if no other rank runs."""
+        rows = ((pid, process.stat(pid)) for pid in self._witness.strangers() if pid != rank.watcher)
+        live = [(pid, row) for pid, row in rows if row is not None and row.state not in "ZX"]
+        if not live:
+            return []
         # What looks after containers is nobody's, and goes by itself.
         mine, alone = rank.tree(), self._witness.idle and rank.removal is None
-        rows = ((pid, process.stat(pid)) for pid in self._witness.strangers())
-        live = ((pid, row) for pid, row in rows if row is not None and row.state not in "ZX")
         return [pid for pid, row in live if tree.owns(mine, pid, row) or (alone and tree.is_unmarked(pid))]
 
     def _done(self, rank: Rank) -> None:

@@ -23,7 +23,8 @@ class Place(NamedTuple):
 def environment(folder: str, bundle: Bundle, attempt: int, rank: int, place: Place) -> Dict[str, str]:
     """Everything a rank finds in its environment, and nothing else."""
     env = {"PATH": _PATH}
-    env.update((name, value) for name, value in os.environ.items() if _is_passed(name, bundle.env_pass))
+    if bundle.env_pass:
+        env.update((name, value) for name, value in os.environ.items() if _is_passed(name, bundle.env_pass))
     env.update((str(name), str(value)) for name, value in (bundle.rank_env.get(str(rank)) or {}).items())
     env.update(bundle.env)
     if "HOME" not in env:

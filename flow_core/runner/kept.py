@@ -36,13 +36,16 @@ def describe(folder: str) -> Doc:
     """What a task keeps, how it ended, and how far the upload of it is."""
     os.stat(folder)
     found, missing = things(folder)
+    upload = read_json(folder + "/upload.json")
     return {
+        "keeps": bool((read_json(folder + "/bundle.json") or {}).get("keep")),
         "things": [thing.doc() for thing in found],
         "missing": missing,
         "report": read_final(folder),
         "pending": is_pending(folder),
         "under_way": is_under_way(folder),
-        "upload": read_json(folder + "/upload.json"),
+        "upload": upload,
+        "stored": (upload or {}).get("state") == "kept" or os.path.exists(folder + "/carried"),
     }
 
 

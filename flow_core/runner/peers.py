@@ -13,6 +13,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Dict, List, Optional
 
 from .bundle import Bundle
@@ -20,7 +21,9 @@ from .record import write_file
 
 _LONGEST = 1 << 20  # bytes of a frame
 _AGAIN = 1.0  # seconds between two tries to connect
-_SHARED = re.compile(r"attempts/\d+/(\d+/exit|place\.json|failed\.json)|control/cancel")
+_OF_A_RANK = re.compile(r"attempts/\d+/(\d+)/exit|stored/(\d+)")
+_OF_ALL = re.compile(r"attempts/\d+/(place\.json|failed\.json)|control/cancel")
+_LAST_WORDS = 5.0  # seconds for the others to take in what they were told last
 
 
 class Peers:
@@ -33,6 +36,7 @@ class Peers:
         self._said: Dict[str, bytes] = {}  # path -> what the others have been told, or have told us
         self._lines: List[socket.socket] = []
         self._lock = threading.Lock()
+        self._closed = False
 
     def start(self) -> None:
         """Begin to listen or to connect; not before this node has looked at its own folder."""
@@ -46,9 +50,21 @@ class Peers:
                 self._said[path] = data
                 self._tell(path, data)
 
+    def close(self) -> None:
+        """Tell what is new, and leave when the others have taken it in: they close their ends of the lines."""
+        self._closed = True
+        self.look()
+        with self._lock:
+            for line in self._lines:
+                with suppress(OSError):
+                    line.shutdown(socket.SHUT_WR)
+        until = time.monotonic() + _LAST_WORDS
+        while self._lines and time.monotonic() < until:
+            time.sleep(0.01)
+
     def _files(self) -> "List[tuple[str, bytes]]":
         found = []
-        for path in [*self._below("attempts"), "control/cancel"]:
+        for path in [*self._below("attempts"), "control/cancel", *("stored/%d" % rank for rank in self._ranks)]:
             try:
                 with open("%s/%s" % (self._folder, path), "rb") as file:
                     found.append((path, file.read()))
@@ -96,7 +112,7 @@ class Peers:
             known = hmac.compare_digest(str(said.get("token")), self._token)
         except (OSError, ValueError, AttributeError):
             known = False
-        if not known:
+        if not known or self._closed:
             line.close()
             return
         line.settimeout(None)
@@ -135,19 +151,20 @@ class Peers:
 
     def _take(self, frame: Dict[str, Any], line: socket.socket) -> None:
         path, data = str(frame["path"]), str(frame["data"]).encode("latin-1")
-        found = _SHARED.fullmatch(path)
-        if found is None or self._said.get(path) == data or self._is_ours(path):
+        if not self._is_from_others(path) or self._said.get(path) == data:
             return
         self._said[path] = data
+        if 0 in self._ranks:  # first: with the last of it in our folder we may leave
+            self._tell(path, data, but=line)
         place = "%s/%s" % (self._folder, path)
         os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
         write_file(place, data)
-        if 0 in self._ranks:
-            self._tell(path, data, but=line)
 
-    def _is_ours(self, path: str) -> bool:
-        words = path.split("/")
-        return len(words) == 4 and int(words[2]) in self._ranks
+    def _is_from_others(self, path: str) -> bool:
+        """Whether a path is one that others may write: not elsewhere, and not of our own ranks."""
+        found = _OF_A_RANK.fullmatch(path)
+        rank = (found[1] or found[2]) if found else None
+        return _OF_ALL.fullmatch(path) is not None if rank is None else int(rank) not in self._ranks
 
 
 def _names(folder: str) -> List[str]:

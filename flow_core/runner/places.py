@@ -5,7 +5,7 @@ import random
 import socket
 from contextlib import ExitStack, suppress
 from functools import lru_cache
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 from .bundle import Bundle
 from .environment import Place
@@ -85,13 +85,19 @@ def _free_port(held: Optional[ExitStack] = None, preferred: int = 0) -> int:
     Below those that the kernel gives to outgoing connections, or one of these might take it before the task listens;
     by chance, so that two tasks that start at once do not choose the same.
     """
-    top = _first_outgoing()
-    chances = [preferred] if preferred else []
-    chances += [random.randrange(_LOWEST, top) for _ in range(_TRIES if top > _LOWEST else 0)]
-    for port in [*chances, 0]:
+    for port in _candidates(preferred):
         with suppress(OSError):
             return _take(port, held)
     raise OSError("no port of this machine is free")
+
+
+def _candidates(preferred: int) -> Iterator[int]:
+    if preferred:
+        yield preferred
+    top = _first_outgoing()
+    for _ in range(_TRIES if top > _LOWEST else 0):
+        yield random.randrange(_LOWEST, top)
+    yield 0
 
 
 def _take(port: int, held: Optional[ExitStack]) -> int:

@@ -11,6 +11,8 @@ import struct
 import time
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
+from .record import content
+
 WITHOUT = frozenset(os.environ.get("FLOW_RUNNER_WITHOUT", "").split(","))
 
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -33,8 +35,7 @@ class Stat(NamedTuple):
 def stat(pid: int) -> Optional[Stat]:
     """A process, zombies included; None when there is none."""
     try:
-        with open("/proc/%d/stat" % pid, "rb", buffering=0) as file:
-            fields = file.read().rpartition(b")")[2].split()
+        fields = content("/proc/%d/stat" % pid)[0].rpartition(b")")[2].split()
     except OSError:
         return None
     return Stat(fields[0].decode(), int(fields[1]), int(fields[3]), int(fields[19]), int(fields[49]))
@@ -90,8 +91,7 @@ def session(leader: int, since: float) -> bool:
 def environ(pid: int) -> bytes:
     """The environment a process was started with; empty where it may not be seen."""
     try:
-        with open("/proc/%d/environ" % pid, "rb", buffering=0) as file:
-            return b"\0" + (file.read() or b"") + b"\0"
+        return b"\0" + content("/proc/%d/environ" % pid)[0] + b"\0"
     except OSError:
         return b""
 
@@ -100,8 +100,7 @@ def children(pid: int) -> List[int]:
     """The children of a process with one thread, zombies included."""
     if "children" not in WITHOUT:
         try:
-            with open("/proc/%d/task/%d/children" % (pid, pid), "rb", buffering=0) as file:
-                return [int(word) for word in file.read().split()]
+            return [int(word) for word in content("/proc/%d/task/%d/children" % (pid, pid))[0].split()]
         except OSError:
             if os.path.exists("/proc/self/task/%d/children" % os.getpid()):
                 return []

@@ -61,7 +61,9 @@ class Run:
             if self._peers is not None:
                 self._peers.look()
             self._task.look()
-        _upload(self._folder)
+        _upload(self._folder, self._peers)
+        if self._peers is not None:
+            self._peers.close()
         return exit_code(self._folder, self._ranks)
 
     def _look_for_notice(self) -> None:
@@ -148,12 +150,12 @@ def run(folder: str, ranks: List[int]) -> int:
     return exit_code(folder, numbers)
 
 
-def _upload(folder: str) -> None:
+def _upload(folder: str, peers: Optional[Peers] = None) -> None:
     """Bring what the task keeps to its store before the machine may go."""
     if is_pending(folder):
         from .upload import upload
 
-        upload(folder)
+        upload(folder, peers=peers)
 
 
 def _own_rank(bundle: Bundle) -> int:

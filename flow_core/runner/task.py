@@ -379,8 +379,7 @@ def _ending(node: Doc) -> str:
 def finish(folder: str, doc: Doc, bundle: Optional[Bundle]) -> None:
     """End a task with this report unless it has one, after removing its secrets. Raises OSError (no room)."""
     # In this order: whoever sees the report finds all of it done, also when this process is killed in between.
-    # Of nodes that share no folder each has but its own logs: whoever fetches them all brings them to the store.
-    if bundle is not None and bundle.keep and not bundle.peers:
+    if bundle is not None and bundle.keep:
         take_tickets(folder, bundle)
     remove_secrets(folder, bundle)
     if bundle is not None and bundle.exit_note:

@@ -1,6 +1,7 @@
 """Bringing what a task keeps to a result store, through tickets, until it is all there.
 
-Chunks first, each an object ``blobs/<sha256>``, then the manifest: where that is, all is there. In the task's folder
+Chunks first, each an object ``blobs/<sha256>``, then the manifest: where that is, all is there. Nodes that share no
+folder have one each, ``nodes/<rank>.json``, before that of rank 0. In the task's folder
 ``tickets.json`` (0600) says that this is still to be done; ``uploads.jsonl`` has a line for each object that is there,
 ``kept.json`` the manifest once it is known, ``upload.json`` how it goes. One process a folder: it holds ``upload.lock``.
 """
@@ -13,7 +14,9 @@ from hashlib import sha256
 from typing import Dict, List, Optional, Tuple
 
 from . import tickets
+from .gathering import Gathering
 from .kept import Thing, things
+from .peers import Peers
 from .pending import is_pending
 from .record import Doc, read_final, read_json, write_json
 from .tickets import TicketError
@@ -42,10 +45,11 @@ def detach(folder: str) -> int:
         os._exit(0)
 
 
-def upload(folder: str, patient: bool = False) -> int:
+def upload(folder: str, patient: bool = False, peers: Optional[Peers] = None) -> int:
     """Bring everything there; 0 when it is, 1 when the store was away for too long.
 
-    ``patient``: wait for another process that does it; else leave it to that one.
+    ``patient``: wait for another process that does it; else leave it to that one. ``peers``: the lines to nodes that
+    share no folder, where they are up already.
     """
     folder = os.path.abspath(folder)
     lock = os.open(folder + "/upload.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -55,7 +59,7 @@ def upload(folder: str, patient: bool = False) -> int:
         os.close(lock)
         return 0
     try:
-        return Upload(folder).run()
+        return Upload(folder, peers).run()
     finally:
         os.close(lock)
 
@@ -63,8 +67,9 @@ def upload(folder: str, patient: bool = False) -> int:
 class Upload:
     """One upload; the caller holds its lock."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, peers: Optional[Peers] = None) -> None:
         self._folder = folder
+        self._nodes = Gathering(folder, peers)
         keep = (read_json(folder + "/bundle.json") or {}).get("keep") or {}
         self._wait = float(keep.get("wait") or _WAIT)
         self._tickets: Doc = {}
@@ -104,17 +109,20 @@ class Upload:
         except FileNotFoundError:
             pass
         self._tickets = read_json(self._folder + "/tickets.json") or {}
-        if not self._tickets.get("blobs") or not self._tickets.get("final"):
+        if any(not self._tickets.get(name) for name in ("blobs", "nodes" if self._nodes.rank else "final")):
             raise TicketError("its tickets cannot be read", stale=True)
 
     def _send(self) -> None:
         manifest = self._known() or self._send_things()
         # As text that stays: sent twice, it is the same object.
         text = json.dumps(manifest, sort_keys=True).encode()
-        tickets.put(self._tickets["final"], "", text)
-        self._note("final.json", text)
+        self._nodes.wait_for_others(self._wait)
+        ticket, name = self._nodes.take_leave(self._tickets)
+        tickets.put(ticket, name, text)
+        self._note("nodes/" + name if name else "final.json", text)
         self._tell("kept", "")
         os.unlink(self._folder + "/tickets.json")
+        self._nodes.close(self._wait)
 
     def _known(self) -> Optional[Doc]:
         """The manifest of an earlier try, while what it names is sure to be there."""
@@ -131,6 +139,7 @@ class Upload:
             "schema": SCHEMA,
             "task_id": (read_json(self._folder + "/bundle.json") or {}).get("task_id"),
             "report": read_final(self._folder),
+            "nodes": self._nodes.count,
             "things": self._send_all(found),
             "missing": missing,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,7 +84,7 @@ class Reader:
         """Return the filled ``cls``, or None after noting the problems. ``path`` leads to ``values``."""
         before = len(self.problems)
         fields = settable(cls)
-        kinds = typing.get_type_hints(cls)
+        kinds = _kinds(cls)  # type: ignore[arg-type]
         for name in values.keys() - fields.keys():
             self._add(_join(path, name), "UNKNOWN_SETTING", "is not a setting", self._meant(name, fields))
         given: dict[str, Any] = {}
@@ -155,6 +156,11 @@ class Reader:
 def settable(cls: type) -> dict[str, attrs.Attribute[Any]]:
     """Return the settings that the attrs class ``cls`` has, by name."""
     return {field.alias or field.name: field for field in attrs.fields(cls) if field.init}
+
+
+@lru_cache(maxsize=64)
+def _kinds(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _own_credentials(profile: Profile) -> Credentials:

@@ -15,12 +15,12 @@ def choose(settings: Settings, requested: str | None, config_provider: str | Non
     a profile of its own. Raises :class:`ConfigError` that lists the candidates when there are several or none.
     """
     for name, asker in (
-        (requested, "requested"),
+        (requested, ""),
         (config_provider, "--provider or the task"),
         (settings.default, settings.origin("default")),
     ):
         if name:
-            return _named(settings, name, str(asker), installed)
+            return _named(settings, name, f" (asked for by: {asker})" if asker else "", installed)
     candidates = _candidates(settings, installed)
     if len(candidates) == 1:
         return _named(settings, candidates[0], "", installed)
@@ -54,6 +54,6 @@ def _named(settings: Settings, name: str, asker: str, installed: Sequence[str]) 
     near = did_you_mean(name, tuple({*settings.profiles, *installed}))
     profiles = f"; profiles: {', '.join(sorted(settings.profiles))}" if settings.profiles else ""
     raise ConfigError(
-        f"there is no profile or provider {name!r} (asked for by: {asker})",
+        f"there is no profile or provider {name!r}{asker}",
         "; ".join(part for part in (near, there + profiles, "install a provider's package with pip") if part),
     )

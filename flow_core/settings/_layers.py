@@ -76,10 +76,13 @@ def find_project_file(cwd: Path, environ: Mapping[str, str]) -> Path | None:
     for folder in (cwd, *cwd.parents):
         if _is_shared(folder):
             return None
-        if (folder / PROJECT_FILE).is_file():
-            return folder / PROJECT_FILE
-        if folder == last or (folder / ".git").exists():
-            return None
+        try:
+            if (folder / PROJECT_FILE).is_file():
+                return folder / PROJECT_FILE
+            if folder == last or (folder / ".git").exists():
+                return None
+        except PermissionError:  # whoever may not look into a folder has put no file there
+            continue
     return None
 
 

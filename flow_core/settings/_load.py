@@ -23,7 +23,7 @@ from flow_core.settings._layers import (
     refused_in_project,
 )
 from flow_core.settings._model import OWN_STORE, CoreSettings, Origin, Profile, Settings, StorePolicy, did_you_mean
-from flow_core.settings._paths import paths
+from flow_core.settings._paths import paths, working_folder
 from flow_core.settings._values import Wrong, read
 
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({"keep_events": "30d"})
@@ -68,7 +68,7 @@ def load(
     """
     env = os.environ if environ is None else environ
     places = paths(env)
-    files = _files(Path.cwd() if cwd is None else cwd, env, places.config_file)
+    files = _files(working_folder() if cwd is None else cwd, env, places.config_file)
     values, origins = merge([Layer(_DEFAULTS, lambda _: Origin("default")), *files])
     upper = (
         environment_layer(env, ["default", *settable(CoreSettings)], _names(values)),

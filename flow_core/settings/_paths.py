@@ -40,6 +40,16 @@ def paths(environ: Mapping[str, str] | None = None) -> Paths:
     )
 
 
+def working_folder() -> Path:
+    """Return the folder this process works in. Raises :class:`StateError` when it was removed, or may not be seen."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise StateError(
+            f"the folder this was started in cannot be found: {error.strerror}", "cd to a folder that is there"
+        ) from error
+
+
 def home(environ: Mapping[str, str]) -> Path:
     """Return the home folder: ``HOME``, else the account's. Raises :class:`StateError` when there is neither."""
     if environ.get("HOME"):

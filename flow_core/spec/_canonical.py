@@ -51,7 +51,7 @@ def _plain_record(record: Any) -> dict[str, object]:
     found: dict[str, object] = {}
     for field in attrs.fields(type(record)):
         value = getattr(record, field.name)
-        if not _is_default(record, field, value):
+        if value is not field.default and not _is_default(record, field, value):
             found[field.name] = _plain(value)
     return found
 

@@ -77,11 +77,15 @@ def wrong_type(expected: str, value: object, hint: str = "") -> Wrong:
     return Wrong(f"must be {expected}, not {describe(value)}", hint, "WRONG_TYPE")
 
 
+def quote_it(value: object) -> str:
+    """Return the mend for what YAML took for another thing than text; "" where quotes would not do."""
+    return f'quote it: "{_plain(value)}"' if isinstance(value, (bool, int, float)) else ""
+
+
 def text(value: object) -> str:
     """Read text; numbers and true/false are refused with "quote it"."""
     if not isinstance(value, str):
-        plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-        raise wrong_type("text", value, f'quote it: "{_plain(value)}"' if plain or isinstance(value, bool) else "")
+        raise wrong_type("text", value, quote_it(value))
     if "\0" in value:
         raise Wrong("holds a NUL byte, which no command, file name or variable can", code="NUL")
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):

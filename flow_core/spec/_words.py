@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from flow_core.spec._report import Wrong
-from flow_core.spec._scalar import filled, quoted, text, wrong_type
+from flow_core.spec._scalar import filled, quote_it, quoted, text, wrong_type
 from flow_core.types import FunctionCall, parse_instance_type
 
 NAME = r"[a-z0-9][a-z0-9._-]{0,47}"
@@ -37,7 +37,7 @@ def command(value: object) -> str | tuple[str, ...]:
     if isinstance(value, str):
         return _shell_text(value)
     if not isinstance(value, (list, tuple)):
-        raise wrong_type("text or a list of arguments", value)
+        raise wrong_type("text or a list of arguments", value, quote_it(value))
     words = tuple(_argument(index, word) for index, word in enumerate(value))
     if not words or not words[0].strip():
         raise Wrong("names no program", "write what to run, as [python, train.py]", "NO_COMMAND")

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
         CredentialRequest as CredentialRequest,
         DoctorCheck as DoctorCheck,
         Event as Event,
-        FrontendTask as FrontendTask,
         PolicyContext as PolicyContext,
         Refusal as Refusal,
         ShellSession as ShellSession,
+    )
+    from flow_core.types._frontend import (
+        FrontendTask as FrontendTask,
     )
     from flow_core.types._ids import (
         is_request_id as is_request_id,
@@ -85,7 +87,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "flow_core.types._config": "CodeSpec FunctionCall HealthSpec Mount PortSpec Resources SecretRef TaskConfig VolumeSpec",
-    "flow_core.types._event": "CredentialRequest DoctorCheck Event FrontendTask PolicyContext Refusal ShellSession",
+    "flow_core.types._event": "CredentialRequest DoctorCheck Event PolicyContext Refusal ShellSession",
+    "flow_core.types._frontend": "FrontendTask",
     "flow_core.types._ids": "is_request_id new_request_id new_task_id",
     "flow_core.types._instance": "InstanceType parse_instance_type",
     "flow_core.types._log": "LogChunk LogCursor Position",

@@ -20,6 +20,7 @@ import pytest
 
 import flow_core as flow
 from flow_core.errors import ConfigError, ConflictError, StateError, TaskFailed
+from flow_core.functions import _resume
 
 ITEMS = """
 import os, signal, sys, time
@@ -72,6 +73,12 @@ def big(x):
 def waits(x):
     Path("waiting").touch()
     time.sleep(3600)
+
+def waits_once(x):
+    if x == 1 and not os.path.exists("waiting"):
+        Path("waiting").touch()
+        time.sleep(3600)
+    return x
 
 def later_is_sooner(x):
     time.sleep(0.3 if x == 0 else 0)
@@ -266,6 +273,19 @@ def test_a_killed_clients_map_goes_on_where_it_was(place: Path) -> None:
         out, _ = second.communicate(timeout=60)
     assert out.split() == [str(x) for x in range(60)]
     assert sorted(noted(place)) == list(range(60))  # each once
+
+
+def test_a_worker_that_an_earlier_run_left_at_a_long_item_is_waited_for_only_so_long(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = CLIENT.replace("slow_note", "waits_once").replace("range(60)", "[1, 2]")
+    with subprocess.Popen([sys.executable, "-c", code]) as first:
+        until((place / "waiting").exists)
+        first.kill()
+    monkeypatch.setattr(_resume, "_AT_HAND", 0.5)
+
+    assert list(function("waits_once").map([1, 2], resume="night")) == [1, 2]
+    assert {task.status for task in flow.tasks(None)} == {"succeeded", "cancelled"}
 
 
 def test_a_map_that_is_done_is_read_again(place: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from flow_core.errors import NotFoundError
@@ -70,12 +72,16 @@ def test_a_resource_without_an_intent_is_not_found(journal):
         journal.mark_resource("flow-a", "created", "vol-1")
 
 
-def test_uploads_are_kept_by_key_and_the_last_counts(journal):
-    journal.add_upload("t1", "logs/1.0.stdout", 10, "aa", at=1.0)
-    journal.add_upload("t1", "artifacts.json", 5, "bb", at=2.0)
-    journal.add_upload("t1", "logs/1.0.stdout", 20, "cc", at=3.0)
+def test_what_a_task_kept_is_there_by_key_and_the_last_counts(journal):
+    journal.mark_keeping("t1", "kept", objects={"log/1.0.stdout": (10, "aa"), "artifact/out": (5, "bb")})
+    journal.mark_keeping("t1", "kept", objects={"log/1.0.stdout": (20, "cc")})
     assert [(row.key, row.bytes, row.sha256) for row in journal.uploads("t1")] == [
-        ("artifacts.json", 5, "bb"),
-        ("logs/1.0.stdout", 20, "cc"),
+        ("artifact/out", 5, "bb"),
+        ("log/1.0.stdout", 20, "cc"),
     ]
     assert journal.uploads("t2") == []
+
+
+def test_a_file_name_that_is_no_utf8_is_kept_legibly(journal):
+    journal.mark_keeping("t1", "kept", objects={os.fsdecode(b"artifact/o\xff"): (1, "aa")})
+    assert [row.key for row in journal.uploads("t1")] == [r"artifact/o\udcff"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -181,9 +183,39 @@ def test_a_node_that_cannot_be_reached_is_no_state_of_the_task(
     sshd.stop()
     with pytest.raises(TransientError, match=r"cannot be reached: .*refused"):
         node.report()
-    monkeypatch.setattr("flow_core.nodes._logs._PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("flow_core.nodes._logs._LATER", 0.0)
     with pytest.raises(TransientError, match="cannot be reached"):
         list(node.read(LogCursor(), follow=True))
+
+
+def test_who_waits_for_a_machine_that_was_given_back_learns_so_at_once(
+    sshd: Sshd, root: Path, sockets: Path, tmp_path: Path
+) -> None:
+    way = access(sshd, root / "tasks" / "none")
+    assert sshd.process is not None
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(nodes.run, way, f"touch {tmp_path}/up; exec sleep 60")
+        until((tmp_path / "up").exists)
+        server = [sshd.process, *psutil.Process(sshd.process.pid).children(recursive=True)]
+        for process in server:
+            os.kill(process.pid, signal.SIGSTOP)  # it is gone, and nothing closes the connection
+        try:
+            nodes.disconnect(way)
+            with pytest.raises(TransientError):
+                waiting.result(10)  # ssh by itself takes fifteen seconds to find out
+            assert not [path for path in sockets.iterdir() if path.is_socket()]
+        finally:
+            for process in server:
+                os.kill(process.pid, signal.SIGCONT)
+
+
+def test_a_connection_that_nobody_has_is_ended_and_made_again(sshd: Sshd, root: Path) -> None:
+    way = access(sshd, root / "tasks" / "none")
+    nodes.disconnect(way)
+    assert nodes.run(way, "true")[0] == 0
+    nodes.disconnect(way)
+    nodes.disconnect(way)
+    assert nodes.run(way, "true")[0] == 0
 
 
 def test_a_follower_ends_when_it_is_told_to(sshd: Sshd, root: Path) -> None:

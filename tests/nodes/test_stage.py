@@ -113,9 +113,10 @@ from flow_core.nodes import _stage
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 _copy.copy_files = die
-with _stage._claimed(Path(sys.argv[1]), sys.argv[2]):
+folder = Path(sys.argv[1]) / sys.argv[2]
+with _stage._claimed(folder) as claim:
     from flow_core.types import Bundle
-    _stage._make(Path(sys.argv[1]) / sys.argv[2], Bundle({}, code="/"))
+    _stage._make(folder, claim, Bundle({}, code="/"))
 """
 
 
@@ -123,12 +124,12 @@ def test_sweep_removes_what_killed_processes_had_begun_only(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", KILLED_WHILE_STAGING, tmp_path, "flow-dead"], check=False)
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / ".flow-dead.new").is_dir()
-    (tmp_path / ".flow-gone.lock").touch()  # its process was killed behind the rename
+    (tmp_path / ".flow-empty.new").mkdir()  # its process was killed before it had a claim
     (tmp_path / ".flow-live.new").mkdir()
-    with open(tmp_path / ".flow-live.lock", "w") as claim:
+    with open(tmp_path / ".flow-live.new" / "bundle.json", "w") as claim:
         fcntl.flock(claim, fcntl.LOCK_EX)
-        assert sweep(tmp_path) == ["flow-dead", "flow-gone"]
-    assert sorted(os.listdir(tmp_path)) == [".flow-live.lock", ".flow-live.new"]
+        assert sweep(tmp_path) == ["flow-dead", "flow-empty"]
+    assert os.listdir(tmp_path) == [".flow-live.new"]
 
 
 @pytest.mark.parametrize("name", ["../out", "/etc/out", ".", ""])

@@ -73,6 +73,7 @@ def test_a_status_without_live_tasks_imports_no_provider_and_reads_no_task_file(
     assert (
         not {"flow_local", "flow_core.faces._provider", "flow_core.spec", "flow_core.bundle", "flow_core.nodes"} & found
     )
+    assert not {"flow_core.types._config", "flow_core.types._provider", "flow_core.client._submit", "secrets"} & found
 
 
 def test_importing_flow_imports_none_of_its_parts() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import attrs
 import pytest
 
 from flow_core.client import Flow
@@ -129,15 +128,6 @@ def test_a_store_that_is_not_configured_is_refused_before_anything_happens(flow:
     with pytest.raises(ConfigError, match="1 problem"):
         flow.run("true", result_store="nowhere", stream=False)
     assert flow.tasks() == []
-
-
-def test_outputs_of_nodes_that_share_no_folder_are_refused(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
-    provider = flow.session.provider("local")
-    facts = attrs.evolve(provider.facts, attended=True, multi_node=True)
-    monkeypatch.setattr(type(provider), "facts", property(lambda _: facts))
-    with pytest.raises(ConfigError) as caught:
-        flow.submit("true", outputs=["a"], num_instances=2)
-    assert [problem.code for problem in caught.value.problems] == ["SEPARATE_NODES"]
 
 
 def test_a_full_store_refuses_tasks_that_would_fill_it_further(flow: Flow, web: Server, home: Path, kept: Kept) -> None:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from flow_core.errors import ConfigError, NotFoundError, StateError
+from flow_core.settings._layers import find_project_file
 
 
 def _problems(call):
@@ -230,3 +231,18 @@ def test_loading_without_files_imports_no_yaml_and_no_cattrs(place):
     argv = [sys.executable, "-c", code]
     done = subprocess.run(argv, cwd=place.project, env=environ, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_a_folder_that_may_not_be_looked_into_has_no_project_file(tmp_path):
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        assert find_project_file(locked, {}) is None
+    finally:
+        if root:
+            os.seteuid(0)
+        locked.chmod(0o700)

@@ -32,7 +32,12 @@ def list_(task: str, as_json: bool) -> None:
     """List what a task kept."""
     found = _task(task).artifacts
     if as_json:
-        emit([{"path": one.path, "bytes": one.size, "mode": one.mode, "sha256": one.sha256} for one in found])
+        emit(
+            [
+                {"path": one.path, "bytes": one.size, "mode": one.mode, "sha256": one.sha256, "rank": one.rank}
+                for one in found
+            ]
+        )
     else:
         lines = ((one.path, format_size(one.size), str(one.size), one.sha256 or "") for one in found)
         show(HEADER, lines, empty="no artifacts; name some with --output")

@@ -14,6 +14,7 @@ from flow_core.cli._options import json_option
 from flow_core.cli._table import show
 from flow_core.cli._talk import say
 from flow_core.client import Flow
+from flow_core.errors import ConfigError
 from flow_core.settings import Origin, Text, paths, write
 
 HEADER = ("KEY", "VALUE", "FROM")
@@ -54,10 +55,25 @@ def set_(key: str, value: str, as_json: bool) -> None:
     except yaml.YAMLError:
         read = value
     write(file, key, read)
+    _warn(key)
     if as_json:
         emit({"key": key, "value": read, "file": file})
     else:
         say(f"{key} is set in {file}")
+
+
+def _warn(key: str) -> None:
+    """Say what is not right (yet): a profile is set piece by piece, and its plugin may not be installed here."""
+    section, _, rest = key.partition(".")
+    try:
+        if section == "default":
+            Flow().session.choose(None)
+        elif section == "profiles":
+            Flow().provider(rest.partition(".")[0])
+    except ConfigError as error:
+        say(f"warning: {error.message}")
+        for problem in error.problems:
+            say(f"warning: {problem}")
 
 
 @command.command("path")

@@ -29,4 +29,4 @@ def command(ctx: click.Context, part: str | None, as_json: bool) -> None:
     if as_json:
         emit(shown, "schema")
     else:
-        sys.stdout.write(json.dumps(shown, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from urllib.request import urlopen
@@ -236,6 +237,7 @@ def test_its_end_is_seen_when_the_watcher_and_the_server_were_killed(
     task = contained.submit("echo ready; until [ -e go ]; do sleep 0.05; done; exit 5", image=IMAGE)
     _orphan(task, home)
     task.refresh()
+    until("another server follows its command", lambda: _is_followed(end(task, home).task[0], home))  # type: ignore[index]
     (project / "go").touch()
     assert task.wait(timeout=30) == 5
 
@@ -266,6 +268,15 @@ def _orphan(task: Task, home: Path, end_too: bool = False) -> None:
     for pid in [found.watcher, *([found.task[0]] if end_too else []), *_running(b"serve\0" + root)]:
         os.kill(pid, signal.SIGKILL)
     until("the servers are gone", lambda: not _running(b"serve\0" + root))
+
+
+def _is_followed(pid: int, home: Path) -> bool:
+    """Whether a server holds a pidfd of a process: an end before that would be seen by nobody."""
+    held = set()
+    for server in _running(b"serve\0" + os.fsencode(str(home / "state" / "local"))):
+        with suppress(OSError):
+            held |= {file.read_text() for file in Path(f"/proc/{server}/fdinfo").iterdir()}
+    return any(f"Pid:\t{pid}\n" in text for text in held)
 
 
 def test_exec_runs_beside_it_in_the_container(contained: Flow, project: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -502,6 +504,17 @@ def test_many_at_once_place_each_bid_once(client: Client) -> None:
     for thread in threads:
         thread.join()
     assert sorted(row["name"] for row in client("GET", "/v2/spot/bids", limit=100)["data"]) == sorted(names)
+
+
+def test_who_comes_while_it_is_busy_is_served_later() -> None:
+    double = Double(Settings(boot=False))
+    place = ("127.0.0.1", int(double.url.rpartition(":")[2]))
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(socket.create_connection(place, 10)) for _ in range(64)]
+        for line in lines:
+            line.sendall(b"GET /_control/requests HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        with double:
+            assert {line.recv(12) for line in lines} == {b"HTTP/1.1 200"}
 
 
 @pytest.fixture

@@ -21,4 +21,3 @@ class TestMithril(ProviderContract):
     wrong_credentials: ClassVar[Mapping[str, str]] = {"MITHRIL_API_KEY": "fkey_wrong"}
     known_limits: ClassVar[Mapping[str, str]] = {"V10": "the machine of a task that has ended is gone"}
     patience = 60.0
-    linger = 75.0  # a connection that is kept for the next command goes a minute after the last one

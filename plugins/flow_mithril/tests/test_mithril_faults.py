@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from flow_core.client import Task
 from flow_core.types import VolumeSpec, new_request_id
@@ -47,6 +53,32 @@ def test_a_log_is_exact_though_the_connection_is_cut_in_the_middle_of_a_burst(pl
 
     assert seen == expected
     assert task.wait(PATIENCE) == 0
+
+
+CUT = """\
+#!/bin/sh
+[ -e {flag} ] && { echo "ssh: connect to host: Network is unreachable" >&2; exit 255; }
+exec ssh "$@"
+"""
+
+
+def test_a_follower_that_was_cut_off_gets_the_last_byte_though_another_client_gave_the_machine_back(
+    platform: Double, booted: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow, flag, ssh = booted(), tmp_path / "cut", tmp_path / "ssh"
+    ssh.write_text(CUT.replace("{flag}", str(flag)))
+    ssh.chmod(0o755)
+    task = begun(flow.submit("echo one; until [ -e /tmp/go ]; do sleep 0.1; done; echo two"))
+    monkeypatch.setenv("FLOW_SSH", str(ssh))
+    chunks = task.logs(follow=True)
+    assert next(chunks).data == b"one\n"
+    flag.touch()
+    act(platform, task, "run", command="pkill -KILL -u ubuntu -x sshd; touch /tmp/go")
+    words, env = [sys.executable, "-m", "flow_core", "wait", task.id], {**os.environ, "FLOW_SSH": "ssh"}
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    assert b"".join(chunk.data for chunk in chunks) == b"two\n"
 
 
 def test_a_machine_that_does_not_answer_changes_no_state(platform: Double, booted: Make) -> None:

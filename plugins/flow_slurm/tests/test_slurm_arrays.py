@@ -11,7 +11,7 @@ import pytest
 
 from flow_core import ConfigError, Flow, FrontendTask, TaskConfig, TransientError
 from flow_core.types import parse_ref
-from flow_slurm import _submit
+from flow_slurm._slurm import LocalCommands
 
 from .cluster import Cluster
 
@@ -30,13 +30,13 @@ Flow().submit_many(["echo " + str(n) for n in range(5)])
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The calls of sbatch that follow."""
     seen: list[list[str]] = []
-    submit = _submit.submit
+    submit = LocalCommands.submit
 
-    def counted(shell: object, folder: str, argv: list[str]) -> str | None:
+    def counted(commands: LocalCommands, folder: str, argv: list[str]) -> str | None:
         seen.append(argv)
-        return submit(shell, folder, argv)  # type: ignore[arg-type]
+        return submit(commands, folder, argv)
 
-    monkeypatch.setattr(_submit, "submit", counted)
+    monkeypatch.setattr(LocalCommands, "submit", counted)
     return seen
 
 
@@ -88,13 +88,13 @@ def test_a_client_that_dies_around_the_call_leaves_all_of_them_or_none(
 def test_an_array_of_unknown_outcome_is_looked_for(
     cluster: Cluster, flow: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit = _submit.submit
+    submit = LocalCommands.submit
 
-    def cut(*arguments: object) -> None:
-        submit(*arguments)  # type: ignore[arg-type]
+    def cut(commands: LocalCommands, folder: str, argv: list[str]) -> None:
+        submit(commands, folder, argv)
         raise TransientError("the connection was cut")
 
-    monkeypatch.setattr(_submit, "submit", cut)
+    monkeypatch.setattr(LocalCommands, "submit", cut)
     tasks = flow.submit_many(["exit 0", "exit 1"])
     assert [task.wait(timeout=60) for task in tasks] == [0, 1]
 

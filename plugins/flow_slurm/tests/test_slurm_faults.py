@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from flow_core import Flow, StateError, TaskRef, TransientError
+from flow_core import Flow, FlowError, StateError, Submission, TaskRef, TransientError
+from flow_core.client import Task
 from flow_core.testing import order
 from flow_core.types import new_request_id, parse_ref
 
@@ -24,6 +26,22 @@ def comments(cluster: Cluster) -> list[str]:
     """The request ids of all jobs that the cluster knows."""
     found = cluster.ask("squeue", "-h", "-t", "all", "-O", "Comment:60").split()
     return [word for word in found if word.startswith("flow-")]
+
+
+def job_of(task: Task) -> str:
+    return parse_ref(task.row.ref or "")[2].extra["job"]
+
+
+def output(task: Task) -> bytes:
+    return b"".join(chunk.data for chunk in task.logs())
+
+
+def settled(flow: Flow, root: Path, made: Submission) -> TaskRef:
+    """Submit what was of unknown outcome, as if that had been long ago."""
+    long_ago = time.time() - 60
+    if (called := root / made.request_id / "called").exists():
+        os.utime(called, (long_ago, long_ago))
+    return flow.provider().submit(made)
 
 
 def test_the_end_of_a_task_is_known_while_the_controller_is_dead(cluster: Cluster, flow: Flow) -> None:
@@ -92,9 +110,7 @@ def test_a_submit_of_unknown_outcome_is_made_again_once_it_is_sure_that_there_is
     with pytest.raises(TransientError):
         flow.provider().submit(made)
     cluster.start_controller()
-    long_ago = time.time() - 60
-    os.utime(root / made.request_id / "called", (long_ago, long_ago))
-    ref = flow.provider().submit(made)
+    ref = settled(flow, root, made)
     assert flow.provider().submit(made) == ref
     assert comments(cluster).count(made.request_id) == 1
 
@@ -105,21 +121,61 @@ def test_a_crashed_node_is_another_attempt(cluster: Cluster, flow: Flow) -> None
     node = cluster.job(parse_ref(task.row.ref or "")[2].extra["job"])["NodeList"]
     cluster.crash(node)
     cluster.run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    try:
+    with cluster.hasty():
         assert task.wait(timeout=60) == 0
-    finally:
-        cluster.start_node(node)
     assert [attempt.state for attempt in task.attempts] == ["preempted", "succeeded"]
 
 
+def test_a_rank_that_slurm_cannot_start_is_a_failure_that_says_so(cluster: Cluster, flow: Flow) -> None:
+    cluster.kill("node2")
+    task = flow.submit("echo $FLOW_NODE_RANK", num_instances=2, instance_type="2xa100")
+    job = parse_ref(task.row.ref or "")[2].extra["job"]
+    cluster.until(lambda: cluster.job(job)["JobState"] in ("COMPLETING", "FAILED"), "srun does not give up")
+    cluster.start_node("node2")  # else Slurm waits for it before the job is over
+    assert task.wait(timeout=60) != 0
+    assert "failed on node node2: Communication connection failure" in task.reason
+    assert [node.state for node in task.attempts[-1].nodes] == ["succeeded", "failed"]
+    assert b"".join(chunk.data for chunk in task.logs()) == b"0\n"
+
+
+def test_a_node_whose_daemon_dies_goes_on_with_its_task(cluster: Cluster, flow: Flow) -> None:
+    task = flow.submit("echo up; until [ -e go ]; do sleep 0.05; done; echo down; exit 6")
+    cluster.until(lambda: output(task) == b"up\n", "it never runs")
+    node = cluster.job(job_of(task))["NodeList"]
+    cluster.kill(node)
+    Path("go").touch()
+    assert task.wait(timeout=60) == 6
+    cluster.start_node(node)
+    cluster.until(lambda: cluster.job(job_of(task))["JobState"] == "FAILED", "the job does not end")
+    flow.refresh()
+    assert (task.exit_code, len(task.attempts), output(task)) == (6, 1, b"up\ndown\n")
+
+
 def test_without_munge_nothing_is_lost(cluster: Cluster, flow: Flow) -> None:
-    task = flow.submit("echo up; sleep 1; exit 6")
-    cluster.until(lambda: b"up\n" in b"".join(c.data for c in task.logs()), "it never runs")
+    task = flow.submit("echo up; until [ -e go ]; do sleep 0.05; done; echo down; exit 6")
+    cluster.until(lambda: output(task) == b"up\n", "it never runs")
     cluster.kill("munged", signal.SIGTERM)
     try:
+        Path("go").touch()
         assert task.wait(timeout=60) == 6
+        assert output(task) == b"up\ndown\n"
     finally:
         cluster.start_munge()
+    flow.refresh()
+    assert (task.exit_code, len(task.attempts), len(comments(cluster))) == (6, 1, 1)
+
+
+def test_a_submit_without_munge_is_made_once_when_it_is_back(cluster: Cluster, flow: Flow, root: Path) -> None:
+    made = order(flow, new_request_id(), "exit 3")
+    flow.provider().check(made.config)  # what the cluster has is known before
+    cluster.kill("munged", signal.SIGTERM)
+    try:
+        with pytest.raises(TransientError, match="not known"):
+            flow.provider().submit(made)
+    finally:
+        cluster.start_munge()
+    assert settled(flow, root, made) == settled(flow, root, made)
+    assert comments(cluster) == [made.request_id]
 
 
 def test_a_client_killed_at_any_moment_leaves_one_job_or_none(cluster: Cluster, home: Path) -> None:
@@ -162,15 +218,37 @@ def test_a_full_shared_folder_refuses_before_anything_is_submitted(cluster: Clus
         subprocess.run(["umount", "-l", root], check=True)
 
 
-def test_a_cut_connection_loses_no_byte_and_no_task(
-    cluster: Cluster, tmp_path: Path, login_node: Sshd, home: Path
-) -> None:
+def test_a_folder_that_fills_up_under_a_task_hides_no_end(cluster: Cluster, flow: Flow, root: Path) -> None:
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", root], check=True)
+    try:
+        task = flow.submit("echo up; until [ -e go ]; do sleep 0.05; done; exit 5")
+        cluster.until(lambda: output(task) == b"up\n", "it never runs")
+        subprocess.run(["dd", "if=/dev/zero", f"of={root}/filler", "bs=4096"], capture_output=True, check=False)
+        Path("go").touch()
+        assert task.wait(timeout=60) == 5
+        (root / "filler").unlink()
+        cluster.until(lambda: cluster.job(job_of(task))["JobState"] == "FAILED", "the job does not end")
+        flow.refresh()
+        assert (task.exit_code, len(task.attempts), output(task)) == (5, 1, b"up\n")
+    finally:
+        subprocess.run(["umount", "-l", root], check=True)
+
+
+def far(cluster: Cluster, tmp_path: Path, login_node: Sshd, home: Path) -> None:
+    """Have the cluster behind a login node."""
     import yaml
 
     profile = {"provider": "slurm", "root": str(tmp_path / "far"), **login_node.settings(cluster.environment)}
     (home / "config.yaml").write_text(yaml.safe_dump({"default": "far", "profiles": {"far": profile}}))
     for name in cluster.environment:
         os.environ.pop(name)
+
+
+def test_a_cut_connection_loses_no_byte_and_no_task(
+    cluster: Cluster, tmp_path: Path, login_node: Sshd, home: Path
+) -> None:
+    far(cluster, tmp_path, login_node, home)
     task = Flow().submit("for n in 1 2 3 4 5 6 7 8 9; do echo $n; sleep 0.3; done; exit 5")
     seen = b""
     for chunk in task.logs(follow=True):
@@ -179,3 +257,21 @@ def test_a_cut_connection_loses_no_byte_and_no_task(
             login_node.cut()
     assert seen == b"".join(b"%d\n" % n for n in range(1, 10))
     assert task.wait(timeout=30) == 5
+
+
+def test_a_connection_cut_while_submitting_leaves_one_job_or_none(
+    cluster: Cluster, tmp_path: Path, login_node: Sshd, home: Path
+) -> None:
+    far(cluster, tmp_path, login_node, home)
+    flow = Flow()
+    made = [order(flow, new_request_id(), "sleep 60", options={"slurm": {"extra": ["-H"]}}) for _ in range(6)]
+    with ThreadPoolExecutor() as pool:
+        for one in made:
+            asked = pool.submit(flow.provider().submit, one)
+            while not asked.done():
+                time.sleep(random.uniform(0.0, 0.4))
+                login_node.cut()
+            assert asked.exception() is None or isinstance(asked.exception(), FlowError)
+    refs = {one.request_id: settled(flow, tmp_path / "far", one) for one in made}
+    assert sorted(comments(cluster)) == sorted(refs)
+    assert flow.provider().find(list(refs), 0.0) == {name: [ref] for name, ref in refs.items()}

@@ -33,14 +33,14 @@ def controller() -> Controller:
 
 def test_many_who_ask_at_once_share_one_question(tmp_path: Path, controller: Controller) -> None:
     with ThreadPoolExecutor(20) as pool:
-        answers = set(pool.map(lambda _: Poll(tmp_path / "p" / "jobs", controller).answer()[1], range(50)))
+        answers = set(pool.map(lambda _: Poll(tmp_path / "p" / "jobs", controller, str).answer()[1], range(50)))
     assert answers == {"answer 1"}
 
 
 def test_a_fresh_answer_was_asked_for_after_the_question_and_not_sooner_than_allowed(
     tmp_path: Path, controller: Controller
 ) -> None:
-    poll = Poll(tmp_path / "jobs", controller, 0.3)
+    poll = Poll(tmp_path / "jobs", controller, str, 0.3)
     poll.answer()
     now = time.time()
     at, answer = poll.answer(now)
@@ -49,7 +49,7 @@ def test_a_fresh_answer_was_asked_for_after_the_question_and_not_sooner_than_all
 
 
 def test_a_dead_controller_is_asked_ever_more_seldom(tmp_path: Path, controller: Controller) -> None:
-    poll, controller.dead = Poll(tmp_path / "jobs", controller, 0.1), True
+    poll, controller.dead = Poll(tmp_path / "jobs", controller, str, 0.1), True
     deadline = time.monotonic() + 1.5
     while time.monotonic() < deadline:
         with pytest.raises(TransientError, match="nobody is there"):
@@ -62,4 +62,4 @@ def test_a_dead_controller_is_asked_ever_more_seldom(tmp_path: Path, controller:
 
 def test_a_damaged_file_is_asked_anew(tmp_path: Path, controller: Controller) -> None:
     (tmp_path / "jobs").write_bytes(b"\0garbage")
-    assert Poll(tmp_path / "jobs", controller).answer()[1] == "answer 1"
+    assert Poll(tmp_path / "jobs", controller, str).answer()[1] == "answer 1"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flow_core import ConfigError
-from flow_slurm.sbatch import lines, request as requests, values
+from flow_slurm.sbatch import lines, mapping, request as requests, values
 from flow_slurm.sbatch.options import by_long
 from flow_slurm.sbatch.request import Request
 
@@ -189,9 +189,10 @@ def understood(asked: Request, job: dict[str, str], cwd: Path) -> dict[str, str]
     found: dict[str, str] = {"JobName": asked.text("job-name") or "case.sh"}
     text: dict[str, str] = {
         "comment": "Comment", "partition": "Partition", "constraint": "Features", "licenses": "Licenses",
-        "account": "Account", "exclude": "ExcNodeList", "nodelist": "ReqNodeList",
+        "account": "Account", "exclude": "ExcNodeList",
     }  # fmt: skip
     found |= {key: asked.text(name) for name, key in text.items() if name in asked}
+    found |= {"ReqNodeList": mapping.nodelist(asked)} if "nodelist" in asked else {}
     found |= {"Features": "(null)"} if "constraint" not in asked else {}
     if "time" in asked:
         found["TimeLimit"] = _clock(asked.read("time", values.minutes, None))
@@ -274,6 +275,32 @@ def test_sbatch_and_we_understand_the_same(cluster: Cluster, tmp_path: Path, mon
     assert not different, f"seed {SEED}: {len(different)} of {COUNT} differ, as:\n" + "\n\n".join(
         different[: int(os.environ.get("FLOW_SBATCH_SHOWN", "3"))]
     )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "-w node[1-2]",
+        "-w node[1-2] -n1",
+        "-w node2,node1 -n1",
+        "-w node3,node1,node2 -n2",
+        "-w node1,node1,node2 -n3",
+        "-w node3 -N2 -n1",
+        "-w node[1-2] -N1-3",
+        "-w node[1-2] -N3 -n1",
+        "-w node[1-2] --ntasks-per-node=2",
+        "-w node1 -n4 --ntasks-per-node=2",
+        "-w node[1-2] -n1 --overcommit",
+        "-N3 -n2",
+    ],
+)
+def test_nodes_that_are_named_and_tasks_come_to_as_many_nodes_as_sbatch_says(cluster: Cluster, asked: str) -> None:
+    words = asked.split()
+    job = cluster.job(cluster.submit("true", "--hold", *words))
+    request = requests.read("#!/bin/sh\n", {}, words)
+    shape, named = mapping.shape_of(request), mapping.nodelist(request) or "(null)"
+    theirs = (job["NumNodes"].partition("-")[0], job["NumTasks"], job["ReqNodeList"])
+    assert (str(shape.nodes), str(shape.tasks), named) == theirs
 
 
 def _ours(text: str, said: list[str], env: dict[str, str]) -> Request | str:

@@ -1,4 +1,4 @@
-"""Forty patterns of real scripts: sbatch on a cluster and Flow on this machine leave the same files.
+"""Forty patterns of real scripts: sbatch on a cluster, and Flow on this machine and on the cluster, leave the same files.
 
 All are submitted first and waited for together, once for all of these tests. Not run: 09 (pyxis) and 38 (heterogeneous
 jobs), which are refused; 23 (a number written by hand), which is another job on every cluster.
@@ -21,6 +21,7 @@ from . import forty
 from .cluster import Cluster
 
 REFUSED = ({"refused": ""}, 1)
+_SIGNALLED = ("slurmstepd-", "Terminated")  # a shell that outlives its child, which got the same signal, says so
 _NUMBER = re.compile(r"(?<=slurm-)\d+|(?<=logs/)\d+|\d{2,}")
 _FOLDER = re.compile(r"/\S*/(?=slurm_script)")
 Outcome = tuple[dict[str, str], int]
@@ -33,7 +34,7 @@ class Runs:
     folder: Path
     cluster: Cluster
     jobs: dict[str, str | None]
-    tasks: dict[str, list[Task] | None]
+    tasks: dict[str, dict[str, list[Task] | None]]
 
     def theirs(self, name: str) -> Outcome:
         """What sbatch has left, and the highest exit code."""
@@ -44,12 +45,12 @@ class Runs:
         codes = [int(found[1]) for line in lines if (found := re.search(r" ExitCode=(\d+):", line))]
         return _seen(self.folder / "real" / name), max(codes)
 
-    def ours(self, name: str) -> Outcome:
+    def ours(self, name: str, provider: str) -> Outcome:
         """What Flow has left."""
-        tasks = self.tasks[name]
+        tasks = self.tasks[provider][name]
         if tasks is None:
             return REFUSED
-        return _seen(self.folder / "local" / name), max(task.wait() for task in tasks)
+        return _seen(self.folder / provider / name), max(task.wait() for task in tasks)
 
 
 def _seen(folder: Path) -> dict[str, str]:
@@ -57,7 +58,7 @@ def _seen(folder: Path) -> dict[str, str]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(path.relative_to(folder))
         if name not in forty.FILES and name != "job.sh":
-            lines = [line for line in path.read_text().splitlines() if not line.startswith("slurmstepd-")]
+            lines = [line for line in path.read_text().splitlines() if not line.startswith(_SIGNALLED)]
             found[_NUMBER.sub("N", name)] = _NUMBER.sub("N", _FOLDER.sub("", "\n".join(lines)))
     return found
 
@@ -68,12 +69,14 @@ def runs(_module_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch:
         _surround(patch, folder, cluster)
         jobs = {name: _submitted(folder / "real" / name, name) for name in forty.PATTERNS}
-        tasks = {}
-        for name in forty.PATTERNS:
-            tasks[name] = _planned(patch, folder / "local" / name, name)
-        cluster.until(lambda: not cluster.ask("squeue", "-h"), "jobs are left", 120)
+        tasks: dict[str, dict[str, list[Task] | None]] = {"local": {}, "slurm": {}}
+        for provider, found in tasks.items():
+            for name in forty.PATTERNS:
+                found[name] = _planned(patch, folder / provider / name, name, provider)
+        with cluster.hasty():
+            cluster.until(lambda: not cluster.ask("squeue", "-h"), "jobs are left", 240)
         patch.chdir(folder)
-        for one in filter(None, tasks.values()):
+        for one in [one for found in tasks.values() for one in found.values() if one]:
             for task in one:
                 task.wait()
         yield Runs(folder, cluster, jobs, tasks)
@@ -86,7 +89,7 @@ def _surround(patch: pytest.MonkeyPatch, folder: Path, cluster: Cluster) -> None
     home.mkdir()
     (home / "config.yaml").write_text(
         # Scripts that wait for others hold a place each.
-        "profiles:\n  local: {max_tasks: 200}\n"
+        f"profiles:\n  local: {{max_tasks: 200}}\n  slurm: {{root: {cluster.shared}/forty}}\n"
     )
     patch.setenv("FLOW_HOME", str(home))
     patch.setenv("SLURM_CONF", str(cluster.conf))
@@ -100,7 +103,7 @@ def _submitted(folder: Path, name: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _planned(patch: pytest.MonkeyPatch, folder: Path, name: str) -> list[Task] | None:
+def _planned(patch: pytest.MonkeyPatch, folder: Path, name: str, provider: str) -> list[Task] | None:
     script = forty.lay_out(folder, name)
     patch.chdir(folder)
     flow = Flow()
@@ -108,16 +111,22 @@ def _planned(patch: pytest.MonkeyPatch, folder: Path, name: str) -> list[Task] |
         found = flow.read(script.name, forty.ARGUMENTS.get(name, ()), "sbatch")
     except ConfigError:
         return None
-    return flow.submit_group([flow.plan(_placed(task)) for task in found])
+    return flow.submit_group([flow.plan(_placed(task, provider)) for task in found])
 
 
-def _placed(task: FrontendTask) -> FrontendTask:
+def _placed(task: FrontendTask, provider: str) -> FrontendTask:
     """On this machine, which is small, it claims nothing but its memory."""
-    claims = Resources(memory=task.config.resources.memory)
-    return attrs.evolve(task, config=attrs.evolve(task.config, provider="local", resources=claims))
+    claims = Resources(memory=task.config.resources.memory) if provider == "local" else task.config.resources
+    return attrs.evolve(task, config=attrs.evolve(task.config, provider=provider, resources=claims))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", forty.PATTERNS)
 def test_a_pattern_leaves_the_same_on_this_machine(name: str, runs: Runs) -> None:
-    assert runs.ours(name) == runs.theirs(name)
+    assert runs.ours(name, "local") == runs.theirs(name)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", forty.PATTERNS)
+def test_a_pattern_leaves_the_same_on_a_cluster(name: str, runs: Runs) -> None:
+    assert runs.ours(name, "slurm") == runs.theirs(name)

@@ -88,6 +88,8 @@ def test_what_flow_has_words_for_is_said_in_them() -> None:
         ("--gpus-per-node=2 --cpus-per-gpu=6 --mem-per-gpu=32G", 1, 12.0, 2, 64),
         ("-n 64 --overcommit", 1, 1.0, 0, None),
         ("--mem=0 --exclusive", 1, None, 0, None),
+        ("-w node[1-3]", 3, None, 0, None),
+        ("-w node[1-3] -n 2", 2, None, 0, None),
     ],
 )
 def test_counts_of_a_node(asked: str, nodes: int, cpus: float | None, gpus: int, gib: int | None) -> None:
@@ -96,6 +98,10 @@ def test_counts_of_a_node(asked: str, nodes: int, cpus: float | None, gpus: int,
 
     memory = None if needs.memory is None else needs.memory >> 30
     assert (config.num_instances, needs.cpus, needs.gpu_count, memory) == (nodes, cpus, gpus, gib)
+
+
+def test_more_named_nodes_than_nodes_are_refused() -> None:
+    assert refusal("#SBATCH -N1\n#SBATCH -w node[1-2]\n").line == 3
 
 
 def test_what_means_nothing_elsewhere_is_said_once_by_name_and_line() -> None:

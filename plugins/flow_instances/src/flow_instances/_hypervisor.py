@@ -2,12 +2,13 @@
 
 stdin: one line of JSON (:class:`Boot` of ``_machine.py``), then ``net`` when the network interface was handed over,
 then ``off`` (ask it to power off) or ``kill`` (cut the power). The end of stdin cuts the power too: a machine does not
-outlive who made it. stdout: ``pid N``, ``up``.
+outlive who made it. stdout: ``entered N``, the id of its first process as this host sees it, then ``up``.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -60,15 +61,22 @@ def attach(path: str, nodes: str) -> tuple[int, int]:
             os.unlink(node)
             try:
                 fcntl.ioctl(device, _CONFIGURE, config)
-            except OSError:  # another was quicker
+            except OSError as error:
                 os.close(device)
+                if error.errno != errno.EBUSY:  # else another was quicker
+                    raise
                 time.sleep(0.002)
             else:
                 return number, device
 
 
-def released(number: int) -> bool:
-    return not os.path.exists(f"/sys/block/loop{number}/loop/backing_file")
+def released(number: int, path: str) -> bool:
+    """Whether a loop device no longer holds the file: nobody may have it, or already another machine."""
+    try:
+        with open(f"/sys/block/loop{number}/loop/backing_file") as file:
+            return file.read().strip() != os.path.realpath(path)
+    except OSError:
+        return True
 
 
 class Machine:
@@ -201,7 +209,7 @@ def boot(said: dict[str, Any], loops: dict[str, int], ready: int) -> None:
     libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: it ends with the hypervisor
     machine = Machine(said, loops)
     machine.enter()
-    os.write(1, b"entered\n")
+    os.write(1, f"entered {os.readlink('/proc/self')}\n".encode())  # /proc is still this host's
     os.read(ready, 1)
     machine.connect()
     machine.furnish()
@@ -242,11 +250,10 @@ def main() -> int:
         except BaseException as error:
             os.write(2, f"boot: {error}\n".encode())
         os._exit(1)
-    os.write(1, f"pid {pid}\n".encode())
     attend(said, commands, pid, go)
-    for loop, device in attached.values():
+    for name, (loop, device) in attached.items():
         os.close(device)
-        while not released(loop):
+        while not released(loop, files[name]):
             time.sleep(0.002)
     return 0
 

@@ -108,13 +108,11 @@ class Machine:
             with open(self.folder / "hypervisor.log", "ab") as log:
                 pipe = subprocess.PIPE
                 self._hypervisor = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=log, bufsize=0)
-            (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
-            self._send(json.dumps(self._boot()))
-            self._pid = int(self._said("pid "))
-            self._said("entered")
-            self._link = self._site.network.plug(self._pid, self.address)
-            self._send("net")
-            self._said("up")
+            try:
+                self._boot()
+            except BaseException:
+                self.kill()
+                raise
             self._first = []
 
     def stop(self, grace: float = 5.0) -> None:
@@ -204,15 +202,24 @@ class Machine:
         except OSError:
             return False
 
-    def wait(self, timeout: float = 20.0) -> None:
+    def wait(self, timeout: float = 60.0) -> None:
         """Wait until its sshd answers; :class:`TimeoutError` with its console when it does not."""
         deadline = time.monotonic() + timeout
         while not self.answers():
             if time.monotonic() > deadline or not self.alive:
-                raise TimeoutError(f"{self.name} does not answer; its console:\n{self.console()}")
+                state = f"does not answer within {timeout:.0f} s" if self.alive else "ended while it booted"
+                raise TimeoutError(f"{self.name} {state}; {self._shown()}")
             time.sleep(0.01)
 
-    def _boot(self) -> dict[str, Any]:
+    def _boot(self) -> None:
+        (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        self._send(json.dumps(self._description()))
+        self._pid = int(self._said("entered "))
+        self._link = self._site.network.plug(self._pid, self.address)
+        self._send("net")
+        self._said("up")
+
+    def _description(self) -> dict[str, Any]:
         plan, network = self.plan, self._site.network
         return {
             "lower": str(self._site.image),
@@ -242,10 +249,15 @@ class Machine:
         assert self._hypervisor is not None
         assert self._hypervisor.stdout is not None
         line = self._hypervisor.stdout.readline().decode().strip()
-        if not line.startswith(start.strip()):
-            self._hypervisor.wait()
-            raise RuntimeError(f"{self.name} does not boot: {(self.folder / 'hypervisor.log').read_text()}")
+        if not line.startswith(start):
+            self.kill()  # all that it says is in its log then
+            raise RuntimeError(f"{self.name} does not boot; {self._shown()}")
         return line.removeprefix(start)
+
+    def _shown(self) -> str:
+        """What a boot that went wrong said: the hypervisor, and the console."""
+        log = (self.folder / "hypervisor.log").read_text("utf-8", "replace")
+        return f"its hypervisor said:\n{log}its console:\n{self.console()}"
 
     def _ended(self, timeout: float) -> None:
         assert self._hypervisor is not None

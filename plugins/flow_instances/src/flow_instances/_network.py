@@ -117,6 +117,7 @@ class _Relay(socketserver.ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(self, address: str, port: int) -> None:
         self.port = port

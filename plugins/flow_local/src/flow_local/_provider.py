@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from flow_core import (
+    FlowError,
     NodeAccess,
     NotFoundError,
     Offer,
@@ -46,6 +47,7 @@ PASSED = (
 """The variables of the submitting shell that every task sees; ``pass_env`` adds more."""
 
 _MANY = 20  # tasks; of fewer each folder is looked at
+_TOGETHER = 50  # tasks staged between two calls of the queue
 
 _FACTS = ProviderFacts(
     shares_client_files=True,
@@ -122,12 +124,30 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
-        ref = TaskRef(submission.request_id)
-        if nodes.locate(self._root, ref.id) is None:
-            self._describe_machine(submission.config)
-            nodes.stage(self._root / "tasks", self._completed(submission), self._environment(submission.config))
+        ref = self._stage(submission)
         nodes.serve(self._root, ref.id)
         return ref
+
+    @hookimpl
+    def flow_provision_submit_many(self, submissions: Sequence[Submission]) -> Mapping[str, TaskRef | Problem]:
+        """Stage all, and call the queue for many together: it starts the first while the others are staged."""
+        staged: dict[str, TaskRef | Problem] = {}
+        for submission in submissions:
+            try:
+                staged[submission.request_id] = self._stage(submission)
+            except FlowError as error:
+                staged[submission.request_id] = Problem("", "NOT_STAGED", error.message, error.hint)
+            if len(staged) % _TOGETHER == 1:
+                nodes.serve(self._root)
+        nodes.serve(self._root)
+        return staged
+
+    def _stage(self, submission: Submission) -> TaskRef:
+        """Make the task's folder, unless it was made before; the queue runs it once it is called."""
+        if nodes.locate(self._root, submission.request_id) is None:
+            self._describe_machine(submission.config)
+            nodes.stage(self._root / "tasks", self._completed(submission), self._environment(submission.config))
+        return TaskRef(submission.request_id)
 
     def _completed(self, submission: Submission) -> Submission:
         """Add to the bundle what only this provider knows: where volumes are and what the task claims."""
@@ -166,7 +186,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def _environment(self, config: TaskConfig) -> dict[str, str]:
         """What a task sees of the submitting shell; in a container only what the profile names."""
         names = (*(() if config.image is not None else PASSED), *self._settings.pass_env)
-        return {name: os.environ[name] for name in names if name in os.environ}
+        return {name: value for name in names if (value := os.environ.get(name)) is not None}
 
     def _describe_machine(self, config: TaskConfig) -> None:
         """Tell the supervisor what there is to give out; GPUs are looked for when the first task asks for one."""

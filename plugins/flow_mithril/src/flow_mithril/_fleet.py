@@ -250,6 +250,8 @@ class Fleet:
     def end(self, record: Record, order: Order) -> bool:
         """End an order, its machines and its key; False when it had ended."""
         ended = self._orders.end(order.fid)
+        for access in self.access(record.request, order):
+            nodes.disconnect(access)
         self._records.drop_staged(record.request)
         with suppress(FlowError):  # the key is no longer of use to anybody; the sweep finds it
             self.revoke(self._records.get(record.request))

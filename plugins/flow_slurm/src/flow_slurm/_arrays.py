@@ -16,8 +16,8 @@ exec /bin/sh {root}/"$task"/script
 """
 # $1 root, $2 the array's folder, $3 its job
 NAME_ALL = (
-    'n=0; while read -r t; do [ -s "$1/$t/job" ] || { echo "${3}_$n" >"$1/$t/.job.$$" && '
-    'mv -f "$1/$t/.job.$$" "$1/$t/job"; } || exit 73; n=$((n + 1)); done <"$2/tasks"'
+    'n=0; while read -r t; do [ -s "$1/$t/job" ] || echo "${3}_$n" >"$1/$t/job" || exit 73; '
+    'n=$((n + 1)); done <"$2/tasks"'
 )
 
 

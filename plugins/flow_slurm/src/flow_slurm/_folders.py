@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
+from zipfile import ZipFile
 
 from flow_core import NodeAccess, NotFoundError, StateError, Submission, TaskListing, TaskReport, nodes, runner
 from flow_slurm._refs import Name
@@ -55,31 +58,30 @@ class LocalFolders:
         return str(self._root / request_id)
 
     def install_runner(self) -> str:
-        """Put the runner beside the tasks, under a name of its own version; return its path."""
-        archive = runner.archive()
-        path = self._root / f"runner-{sha256(archive).hexdigest()[:16]}.pyz"
-        if not path.is_file():
-            write(path, archive, 0o644)
-        return str(path)
+        """Put the runner beside the tasks, under a name of its own version; return its folder."""
+        path = f"{self._root}/{self._runner.name}"
+        if not os.path.isdir(path):
+            self._runner.unpack(Path(path))
+        return path
+
+    @cached_property
+    def _runner(self) -> Runner:
+        return Runner()
 
     def stage(self, submission: Submission, files: Mapping[str, str]) -> str:
         """Make the folder of a task with ``files`` beside it, as its batch script; a second time nothing happens."""
-        folder = nodes.stage(self._root, submission)
-        self._fill(folder, files, "control")
+        folder = nodes.stage(self._root, submission, files={name: text.encode() for name, text in files.items()})
+        with suppress(FileExistsError):
+            (folder / "control").mkdir(mode=0o700)
         return str(folder)
 
     def stage_array(self, name: str, files: Mapping[str, str]) -> str:
         """Make the folder of an array; a second time nothing happens."""
         folder = self._root / "arrays" / name
-        self._fill(folder, files)
+        for file, text in files.items():
+            if not (folder / file).exists():
+                write(folder / file, text.encode(), 0o700)
         return str(folder)
-
-    def _fill(self, folder: Path, files: Mapping[str, str], inner: str = "") -> None:
-        if inner:
-            (folder / inner).mkdir(mode=0o700, exist_ok=True)
-        for name, text in files.items():
-            if not (folder / name).exists():
-                write(folder / name, text.encode(), 0o700)
 
     def read(self, request_id: str, name: str) -> str:
         """Return a small file of a task; empty when there is none."""
@@ -112,7 +114,8 @@ class LocalFolders:
         path = self._root / request_id / "job"
         try:
             with open(path, encoding="ascii") as file:
-                return file.read().strip().partition(";")[0], os.fstat(file.fileno()).st_mtime
+                known = file.read().strip().partition(";")[0]
+                return (known, os.fstat(file.fileno()).st_mtime) if known else None
         except (OSError, ValueError):
             return None
 
@@ -155,6 +158,28 @@ class LocalFolders:
                 self.remove(request_id)
 
 
+class Runner:
+    """The runner under the ``name`` of its version: as a folder, where Python keeps what it compiles."""
+
+    def __init__(self) -> None:
+        self._archive = runner.archive()
+        self.name = f"runner-{sha256(self._archive).hexdigest()[:16]}"
+
+    def unpack(self, folder: Path) -> None:
+        """Make ``folder``, whole; of two that make it at once one does. Raises StateError."""
+        new = folder.with_name(f".{folder.name}.{os.urandom(4).hex()}")
+        try:
+            new.mkdir(mode=0o755, parents=True)
+            ZipFile(io.BytesIO(self._archive)).extractall(new)
+            new.rename(folder)
+        except OSError as error:
+            if folder.is_dir():
+                return
+            raise _unwritten(folder, error) from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
 def write(path: Path, data: bytes, mode: int) -> None:
     """Put a file in place whole. Raises StateError."""
     new = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
@@ -166,4 +191,8 @@ def write(path: Path, data: bytes, mode: int) -> None:
     except OSError as error:
         with suppress(OSError):
             new.unlink(missing_ok=True)
-        raise StateError(f"cannot write {path}: {error.strerror}", "free some space, or choose another root") from error
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> StateError:
+    return StateError(f"cannot write {path}: {error.strerror}", "free some space, or choose another root")

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import attrs
 
 from flow_core import TransientError
 from flow_core.settings import make_folder
 
+T = TypeVar("T")
 _LONGEST = 30.0  # seconds between two questions while nobody answers
 
 
@@ -28,17 +30,25 @@ class _Kept:
     error: str = ""
 
 
-class Poll:
-    """An answer that all processes of this user on this machine share, in the file ``path``."""
+class Poll(Generic[T]):
+    """An answer that all processes of this user on this machine share, in the file ``path``; ``read`` understands it."""
 
-    def __init__(self, path: Path, ask: Callable[[], str], every: float = 1.0) -> None:
-        self._path, self._ask, self._every = path, ask, every
+    def __init__(self, path: Path, ask: Callable[[], str], read: Callable[[str], T], every: float = 1.0) -> None:
+        self._path, self._ask, self._understood, self._every = path, ask, read, every
+        self._last: tuple[float, T] | None = None
 
-    def answer(self, since: float | None = None) -> tuple[float, str]:
+    def answer(self, since: float | None = None) -> tuple[float, T]:
         """Return (when it was asked, answer); not older than ``every`` seconds, or asked at ``since`` or later.
 
         Raises TransientError when nobody answers; then it is asked ever more seldom, unless ``since`` is given.
         """
+        last = self._last
+        if last is None or not self._is_good(last[0], since):
+            at, text = self._shared(since)
+            self._last = last = (at, self._understood(text))
+        return last
+
+    def _shared(self, since: float | None) -> tuple[float, str]:
         with self._locked():
             kept = self._read()
             if kept.answer is not None and self._is_good(kept.at, since):

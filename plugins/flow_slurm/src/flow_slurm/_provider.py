@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from flow_core import (
     TaskRef,
     TaskReport,
     TransientError,
+    UnavailableError,
     Volume,
     VolumeSpec,
     hookimpl,
@@ -36,7 +38,21 @@ from flow_core import (
 from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
 from flow_core.settings import options, paths
 from flow_core.types import DoctorCheck, QueuedTask, is_request_id
-from flow_slurm import _arrays, _check, _doctor, _jobs, _machines, _offers, _refs, _script, _states, _submit, _volumes
+from flow_slurm import (
+    _arrays,
+    _check,
+    _containers,
+    _doctor,
+    _jobs,
+    _machines,
+    _offers,
+    _refs,
+    _script,
+    _states,
+    _submit,
+    _volumes,
+)
+from flow_slurm._containers import Engine
 from flow_slurm._directives import directives
 from flow_slurm._folders import Folders, LocalFolders
 from flow_slurm._jobs import Job
@@ -46,18 +62,20 @@ from flow_slurm._refs import Name
 from flow_slurm._remote import SshFolders, SshShell, access
 from flow_slurm._settings import PASSED, SlurmOptions, SlurmSettings
 from flow_slurm._shell import LocalShell, Shell, environment
-from flow_slurm._slurm import Commands, Slurm
+from flow_slurm._slurm import Commands, LocalCommands, Slurm
 from flow_slurm._volumes import Volumes
 
 _FEW = 20  # tasks; of so few the folders are looked at before Slurm is asked
 _MACHINES_EVERY = 60.0
 _SAME = 60.0  # seconds between a submit and the note of its job
 _STUCK = 20.0  # seconds after a cancel's grace until the job itself is ended
+_SAID = re.compile(r"(?:error|^flow): (.*)", re.MULTILINE)
 _PASSED_OF_SLURM = ("SLURM*", "CUDA_*", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK", "TMPDIR")
 
 _FACTS = ProviderFacts(
     shares_client_files=True,
     dependencies=True,
+    images=True,
     arrays=True,
     multi_node=True,
     services=True,
@@ -87,7 +105,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def _slurm(self) -> Slurm:
         settings = self._settings
         if settings.rest is None:
-            return Commands(self._shell)
+            return LocalCommands(self._shell) if isinstance(self._shell, LocalShell) else Commands(self._shell)
         from flow_slurm._rest import Rest
 
         return Rest(settings.rest, settings.token, environment(settings.pass_env))
@@ -108,8 +126,17 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         return nodes.open_host(access(self._settings))
 
     @cached_property
-    def _poll(self) -> Poll:
-        return Poll(self._cache / "jobs", self._slurm.jobs)
+    def _poll(self) -> Poll[dict[str, Job]]:
+        return Poll(self._cache / "jobs", self._slurm.jobs, _jobs.parse)
+
+    @property
+    def _engine(self) -> Engine | None:
+        found = Poll(self._cache / "containers", lambda: _containers.query(self._shell), str, _MACHINES_EVERY)
+        return _containers.choose(found.answer()[1], self._settings.containers)
+
+    @cached_property
+    def _machines(self) -> Poll[Machines]:
+        return Poll(self._cache / "machines", self._slurm.machines, _machines.parse, _MACHINES_EVERY)
 
     @cached_property
     def _cache(self) -> Path:
@@ -119,11 +146,6 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
             (os.getuid(), self._settings.rest, self._settings.ssh, self._settings.jump, self._settings.prepare, conf)
         )
         return paths().state_dir / "slurm" / sha256(cluster.encode()).hexdigest()[:12]
-
-    @property
-    def _machines(self) -> Machines:
-        poll = Poll(self._cache / "machines", self._slurm.machines, _MACHINES_EVERY)
-        return _machines.parse(poll.answer()[1])
 
     @hookimpl
     def flow_provider_facts(self) -> ProviderFacts:
@@ -135,12 +157,13 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_check(self, config: TaskConfig) -> Sequence[Problem]:
-        fit = _check.fit(config, _options(config), self._settings, self._machines)
-        return [*fit.problems, *self._volumes.problems(config)]
+        fit = _check.fit(config, _options(config), self._settings, self._machines.answer()[1])
+        contained = [] if config.image is None else _containers.problems(config, self._engine)
+        return [*fit.problems, *self._volumes.problems(config), *contained]
 
     @hookimpl
     def flow_provision_offers(self, request: OfferRequest) -> Sequence[Offer]:
-        return _offers.offers(self._machines, request)
+        return _offers.offers(self._machines.answer()[1], request)
 
     @hookimpl
     def flow_provision_preview(self, submission: Submission) -> Mapping[str, str]:
@@ -182,7 +205,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     def _found(self, folder: str, comment: str) -> str | None:
         """Decide on a submission that another process began, and of which nobody saw the end; None: there is no job."""
-        found = sorted(_whole(job.id) for job in self._fresh_jobs().values() if job.comment == comment)
+        found = sorted(_whole(job.id) for job in self._poll.answer(time.time())[1].values() if job.comment == comment)
         if found:
             _submit.adopt(self._shell, folder, found[0])
             return found[0]
@@ -225,7 +248,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     def _argv(self, submission: Submission, comment: str) -> list[str]:
         config = submission.config
         chosen = submission.options if isinstance(submission.options, SlurmOptions) else _options(config)
-        fit = _check.fit(config, chosen, self._settings, self._machines)
+        fit = _check.fit(config, chosen, self._settings, self._machines.answer()[1])
         if fit.gres and fit.gres.feature:
             both = [fit.gres.feature, *([f"({chosen.constraint})"] if chosen.constraint else [])]
             chosen = attrs.evolve(chosen, constraint="&".join(both))
@@ -237,20 +260,26 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     def _completed(self, submission: Submission) -> Submission:
         """Add to the bundle what only this provider knows."""
+        config = submission.config
         document: dict[str, Any] = {
             **submission.bundle.document,
-            "env_pass": [*PASSED, *self._settings.pass_env, *_PASSED_OF_SLURM],
+            "env_pass": [*(PASSED if config.image is None else ()), *self._settings.pass_env, *_PASSED_OF_SLURM],
             "rank": {"source": "env", "names": ["SLURM_PROCID"]},
             "preempt": {"kind": "signal"},
         }
-        document["mounts"] = list(self._volumes.mounts(submission.config, document["mounts"]))
-        document["volumes"] = _volumes.names(submission.config)
+        document["mounts"] = list(self._volumes.mounts(config, document["mounts"]))
+        document["volumes"] = _volumes.names(config)
         # Slurm limits the job itself.
         document["limits"] = {**document["limits"], "cpus": None, "memory": None}
+        if config.image is not None:
+            document = self._contained(config, document, self._folders.path(submission.request_id))
         return attrs.evolve(submission, bundle=attrs.evolve(submission.bundle, document=document))
 
-    def _fresh_jobs(self) -> dict[str, Job]:
-        return _jobs.parse(self._poll.answer(time.time())[1])
+    def _contained(self, config: TaskConfig, document: Mapping[str, Any], folder: str) -> dict[str, Any]:
+        engine = self._engine
+        if engine is None:
+            raise UnavailableError("nothing here runs container images", "see `flow run --dry-run`")
+        return engine.completed(config, document, folder)
 
     @hookimpl
     def flow_provision_find(self, request_ids: Sequence[str], since: float) -> Mapping[str, Sequence[TaskRef]]:  # noqa: ARG002
@@ -258,7 +287,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         if not wanted:
             return {}
         began = time.time()
-        jobs = self._fresh_jobs()
+        jobs = self._poll.answer(began)[1]
         found = {name: [one.ref for one in self._find(name, jobs, began)] for name in wanted}
         for name in wanted:
             if not found[name]:
@@ -292,10 +321,9 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         if told and all(map(_states.needs_nobody, told.values())):
             return {ref: report for ref, name in names.items() if (report := told[name.request]) is not None}
         try:
-            at, answer = self._poll.answer()
+            at, known = self._poll.answer()
         except TransientError as error:
             return self._without_slurm(names, told, error)
-        known = _jobs.parse(answer)
         jobs = {name: self._believed(name, known.get(name.job)) for name in names.values()}
         told = self._folders.reports([name.request for name, job in jobs.items() if not _waits(job)])
         jobs |= self._accounted([name for name, job in jobs.items() if job is None], told)
@@ -347,13 +375,14 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         """Say more than Slurm does about an end that the runner could not see."""
         if report.state == "cancelled" and self._folders.cancelled_at(name.request) is not None:
             return "cancelled before it started"
-        if job.reason != "JobLaunchFailure" and not _states.was_killed(report):
+        if report.source == "node" and not _states.was_killed(report):
             return report.reason
-        said = [line for line in self._folders.read(name.request, "slurm.log").splitlines() if "error:" in line]
-        if any("memory" in line.lower() or "oom" in line for line in said):
+        log = self._folders.read(name.request, "slurm.log")
+        if any("memory" in said.lower() or "oom" in said for said in _SAID.findall(log)):
             return _states.OUT_OF_MEMORY
-        told = f": {said[0].partition('error: ')[2]}" if said and job.reason == "JobLaunchFailure" else ""
-        return report.reason + told
+        said = _SAID.findall(log.rpartition("DUE TO ")[2])  # behind what ended an earlier attempt
+        told = f": {said[0]}" if said and job.reason in ("JobLaunchFailure", "NonZeroExitCode") else ""
+        return report.reason + (told if report.source != "node" else "")
 
     def _unknown(self, name: Name, node: TaskReport | None, at: float) -> TaskReport | None:
         if node is None or node.is_final:  # also one that is lost, since Slurm has forgotten it
@@ -376,7 +405,7 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_queue(self) -> Sequence[QueuedTask]:
-        jobs = _jobs.parse(self._poll.answer()[1])
+        jobs = self._poll.answer()[1]
         tasks = [(task, name) for task in self._folders.listings() if (name := _refs.parse(task.ref)) is not None]
         live = [(task, job) for task, name in tasks if (job := self._believed(name, jobs.get(name.job))) is not None]
         found = [_queued(task, job) for task, job in live if not job.is_final]

@@ -9,12 +9,11 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 
-from flow_core import NodeAccess, NotFoundError, StateError, Submission, TaskListing, TaskReport, nodes, runner
+from flow_core import NodeAccess, NotFoundError, StateError, Submission, TaskListing, TaskReport, nodes
 from flow_core.nodes import document, parse_report
-from flow_slurm._folders import ABANDONED, write
+from flow_slurm._folders import ABANDONED, Runner, write
 from flow_slurm._jobs import last_words
 from flow_slurm._refs import Name
 from flow_slurm._settings import SlurmSettings
@@ -22,7 +21,6 @@ from flow_slurm._shell import Done
 
 _MANY = 400  # folders named in one command line
 _ROOT = 'umask 077; mkdir -p "$1" && cd "$1" && pwd -P'
-_INSTALL = '[ -s "$1" ] || { cat >"$1.$$" && chmod 644 "$1.$$" && mv -f "$1.$$" "$1"; }'
 # Whole or not at all: what is cut does not unpack, and the rename is the acceptance.
 _STAGE = (
     'cd "$1" || exit; [ ! -d "$2" ] || { cat >/dev/null; exit 0; }; umask 077; n=.$2.$$.new; '
@@ -84,11 +82,16 @@ class SshFolders:
 
     def install_runner(self) -> str:
         """See :meth:`LocalFolders.install_runner`."""
-        archive = runner.archive()
-        path = f"{self.root}/runner-{sha256(archive).hexdigest()[:16]}.pyz"
-        if self._host.run('[ -s "$1" ]', path).returncode:
-            self._run(_INSTALL, path, stdin=archive)
-        return path
+        name = self._runner.name
+        if self._host.run('[ -d "$1" ]', self.path(name)).returncode:
+            with tempfile.TemporaryDirectory() as place:
+                self._runner.unpack(Path(place) / name)
+                self._send(Path(place) / name, self.root, name, {})
+        return self.path(name)
+
+    @cached_property
+    def _runner(self) -> Runner:
+        return Runner()
 
     def stage(self, submission: Submission, files: Mapping[str, str]) -> str:
         """See :meth:`LocalFolders.stage`."""

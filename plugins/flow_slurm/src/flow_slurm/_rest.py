@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import math
-import os
 import threading
 import time
 import warnings
@@ -18,11 +16,12 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from flow_core import AuthError, CapabilityError, ConfigError, QuotaError, StateError, TransientError
+from flow_core import AuthError, CapabilityError, ConfigError, QuotaError, TransientError
 from flow_core.secrets import Credential
 from flow_slurm import _rest_job
 from flow_slurm._jobs import Job
 from flow_slurm._machines import DOWN, Machines, Node, Partition, gpus
+from flow_slurm._once import once
 from flow_slurm._submit import LIMITS
 
 if TYPE_CHECKING:
@@ -84,20 +83,9 @@ class Rest:
 
     def submit(self, folder: str, argv: Sequence[str]) -> str | None:
         """See :func:`flow_slurm._submit.submit`: the same files in the folder keep the same record."""
-        place, script = Path(folder), Path(argv[-1]).read_text(encoding="utf-8")
+        script = Path(argv[-1]).read_text(encoding="utf-8")
         body = _rest_job.body(argv[2:-1], script, folder, self._environment, self._old)
-        with open(os.open(place / ".submit", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as lock:
-            _held(lock.fileno())
-            if (place / "job").is_file():
-                return (place / "job").read_text(encoding="ascii").strip()
-            try:
-                (place / "called").touch(exist_ok=False)
-            except FileExistsError:
-                return None
-            job = str(self._ask("POST", "job/submit", body)["job_id"])
-            (place / ".job.rest").write_text(f"{job}\n", encoding="ascii")
-            (place / ".job.rest").replace(place / "job")
-        return job
+        return once(folder, lambda _: str(self._ask("POST", "job/submit", body)["job_id"]))
 
     def cancel(self, job: str, started: bool) -> None:
         """See :class:`flow_slurm._slurm.Slurm`."""
@@ -170,20 +158,6 @@ class Rest:
         if ends < time.time():
             raise AuthError("the token for slurmrestd has expired", "make a new one with `scontrol token`")
         return name
-
-
-def _held(lock: int) -> None:
-    for _ in range(200):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            time.sleep(0.1)
-        except OSError as error:
-            raise StateError(
-                f"cannot lock: {error.strerror}", "is the shared folder one that can lock files?"
-            ) from error
-    raise TransientError("another command is still submitting this task", "see `flow status`")
 
 
 def _refuse(status: int, errors: Sequence[Mapping[str, Any]]) -> None:

@@ -8,17 +8,19 @@ from flow_core import Submission
 
 _MINORS = " ".join(f"python3.{minor}" for minor in range(14, 7, -1))
 _PYTHONS = f"python3 {_MINORS} /usr/libexec/platform-python"
-# $1 the Python that is wanted, or nothing. No interpreter that is older can read the runner.
+_LOOK = """\
+import sys
+if sys.version_info < (3, 8): sys.exit(1)
+import socket
+def address(name):
+    try: return socket.gethostbyname(name)
+    except OSError: return name
+print(','.join(map(address, sys.argv[1:])), sys.executable)"""
+# $1 the Python that is wanted, or nothing; hosts: names. Sets q, the interpreter itself behind what a version manager
+# puts on PATH, and ips. No interpreter that is older can read the runner.
 FIND_PYTHON = (
-    f'for p in ${{1:-{_PYTHONS}}}; do q=$(command -v "$p") && '
-    '"$q" -c "import sys; sys.exit(sys.version_info < (3, 8))" >/dev/null 2>&1 && break; q=; done'
-)
-_ADDRESSES = (
-    "import socket, sys\n"
-    "def address(name):\n"
-    "    try: return socket.gethostbyname(name)\n"
-    "    except OSError: return name\n"
-    "print(','.join(map(address, sys.argv[1:])))"
+    f'for p in ${{1:-{_PYTHONS}}}; do said=$("$p" -I -S -c {shlex.quote(_LOOK)} $hosts 2>/dev/null) && break; said=; done; '
+    "q=${said#* } ips=${said%% *}"
 )
 
 _BODY = """\
@@ -26,18 +28,21 @@ umask 077
 cd {folder} || exit 125
 job=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}
 [ -s job ] || {{ echo "${{job:-$SLURM_JOB_ID}}" >.job.$$ && mv -f .job.$$ job; }}
+hosts=$SLURM_JOB_NODELIST
+[ "$SLURM_JOB_NUM_NODES" = 1 ] || hosts=$(scontrol show hostnames "$hosts")
 set -- {python}
 {find}
 [ -n "$q" ] || {{ echo "flow: no Python 3.8 or newer on $(hostname)" >&2; exit 125; }}
-{limit}hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
-FLOW_NODE_IPS=$("$q" -I -S -c {addresses} $hosts)
-FLOW_RUNNER_MASTER=${{FLOW_NODE_IPS%%,*}}
+{limit}FLOW_NODE_IPS=$ips
+FLOW_RUNNER_MASTER=${{ips%%,*}}
 FLOW_RUNNER_RUN=$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}
 export FLOW_NODE_IPS FLOW_RUNNER_MASTER FLOW_RUNNER_RUN
-trap : TERM INT HUP USR1 USR2
+trap : TERM INT HUP
+for n in USR1 USR2; do trap "pass $n" $n; done
+pass() {{ read -r p <script.pid && [ -n "$p" ] && kill -"$1" "$p"; }} 2>/dev/null
 srun --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 ${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}} \\
-    --kill-on-bad-exit=1 --overlap --unbuffered --input=none "$q" -I -S {runner} run "$PWD"
-code=$?
+    --kill-on-bad-exit=1 --overlap --unbuffered --input=none "$q" -I -S {runner} run "$PWD" &
+while wait $!; code=$?; [ $code -gt 128 ] && kill -0 $! 2>/dev/null; do :; done
 {requeue}exit $code
 """
 # A job that ends within the grace of a preemption is over for Slurm: it has to ask for its next start by itself.
@@ -50,14 +55,13 @@ _LIMIT = '[ "${{SLURM_RESTART_COUNT:-0}}" -lt {count} ] || scontrol update JobId
 
 
 def write(submission: Submission, folder: str, runner: str, python: str | None) -> str:
-    """Return the script of a task: ``folder`` is its own, ``runner`` the runner's file, ``python`` the one to use."""
+    """Return the script of a task: ``folder`` is its own, ``runner`` the runner's folder, ``python`` the one to use."""
     most = submission.config.max_preemptions
     body = _BODY.format(
         folder=shlex.quote(folder),
         python=shlex.quote(python) if python else "",
         find=FIND_PYTHON,
         limit=_LIMIT.format(count=most) if most else "",
-        addresses=shlex.quote(_ADDRESSES),
         runner=shlex.quote(runner),
         requeue="" if most == 0 else _REQUEUE,
     )

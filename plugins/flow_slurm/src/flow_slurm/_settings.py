@@ -98,6 +98,10 @@ class SlurmSettings:
         factory=dict,
         metadata={"help": "Names that people use for the cluster's Gres types, as h100: nvidia_h100_80gb."},
     )
+    containers: str | None = attrs.field(
+        default=None,
+        metadata={"help": "What runs images: pyxis, apptainer or a path to it; default: what the login node has."},
+    )
     pass_env: tuple[str, ...] = attrs.field(
         default=(), converter=tuple, metadata={"help": "More variables of the submitting shell that tasks see."}
     )

@@ -51,17 +51,14 @@ class LocalShell:
 
     def run(self, script: str, *words: str, seconds: float = 25.0) -> Done:
         """See :meth:`Shell.run`. What we start goes on when we are killed, and keeps its own record."""
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", script, "flow", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            cwd="/",
-            env={**environment(self._names), "SLURM_TIME_FORMAT": "%s"},
-            start_new_session=True,
-        )
+        return self.call(["/bin/sh", "-c", script, "flow", *words], seconds)
+
+    def call(self, argv: Sequence[str], seconds: float, folder: str = "/", kept: Sequence[int] = ()) -> Done:
+        """Run one program in ``folder``, which also has the descriptors ``kept``; as :meth:`run`."""
+        try:
+            process = self._started(argv, folder, kept)
+        except FileNotFoundError as error:
+            raise _absent(str(error)) from None
         try:
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -72,10 +69,28 @@ class LocalShell:
             process.stderr and process.stderr.close()
             raise
         if process.returncode == 127:
-            raise CapabilityError(
-                f"Slurm's commands are not on this machine: {err.strip()}", "run flow on a login node, or set `ssh:`"
-            )
+            raise _absent(err.strip())
         return Done(process.returncode, out, err)
+
+    def _started(self, argv: Sequence[str], folder: str, kept: Sequence[int]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            cwd=folder,
+            env={**environment(self._names), "SLURM_TIME_FORMAT": "%s"},
+            start_new_session=True,
+            pass_fds=kept,
+        )
+
+
+def _absent(said: str) -> CapabilityError:
+    return CapabilityError(
+        f"Slurm's commands are not on this machine: {said}", "run flow on a login node, or set `ssh:`"
+    )
 
 
 def _end(process: subprocess.Popen[str]) -> None:

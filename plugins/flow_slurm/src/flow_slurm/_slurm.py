@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from flow_slurm import _jobs, _machines, _submit
-from flow_slurm._shell import Shell
+from flow_slurm._once import once
+from flow_slurm._shell import LocalShell, Shell
 
 
 class Slurm(Protocol):
@@ -38,7 +39,7 @@ class Slurm(Protocol):
 
 
 class Commands:
-    """Slurm's own commands, on a login node."""
+    """Slurm's own commands, on a login node that is elsewhere."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
@@ -67,3 +68,15 @@ class Commands:
     def about(self) -> str:
         """See :class:`Slurm`."""
         return self._shell.run("exec sbatch -V").out.strip()
+
+
+class LocalCommands(Commands):
+    """Slurm's own commands on this machine: a submission is one process."""
+
+    def __init__(self, shell: LocalShell) -> None:
+        super().__init__(shell)
+        self._here = shell
+
+    def submit(self, folder: str, argv: Sequence[str]) -> str | None:
+        """See :class:`Slurm`. sbatch holds the lock too: beside one whose client was killed nobody submits."""
+        return once(folder, lambda lock: _submit.called(self._here.call(argv, _submit.SECONDS, folder, (lock,))))

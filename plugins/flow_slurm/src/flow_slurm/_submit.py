@@ -33,7 +33,8 @@ if command -v flock >/dev/null 2>&1; then flock -w 20 9 || exit {BUSY}; fi
 [ $(($(date +%s) - $(stat -c %Y called))) -ge {SETTLED} ] && rm called
 """
 _ADOPT = 'cd "$1" && echo "$2" >.job.$$ && mv -f .job.$$ job'
-_SECONDS = 50.0
+SECONDS = 50.0
+"""What sbatch is given to answer."""
 _ID = re.compile(r"\d+(_\d+)?")
 # What says for sure that no job was made (sbatch 22.05 and 24.11); all else may be an answer that was lost.
 _REFUSED = re.compile(
@@ -51,13 +52,18 @@ def submit(shell: Shell, folder: str, argv: Sequence[str]) -> str | None:
     None: it was called before and nobody saw the answer; look for the job, then :func:`adopt` or :func:`forget`.
     Raises what Slurm refused it with, TransientError when the outcome is not known.
     """
-    done = shell.run(_SCRIPT, folder, *argv, seconds=_SECONDS)
+    done = shell.run(_SCRIPT, folder, *argv, seconds=SECONDS)
     if done.code == UNDECIDED:
         return None
     if done.code == BUSY:
         raise TransientError("another command is still submitting this task", "see `flow status`")
     if done.code == 73:
         raise StateError(f"cannot write in {folder}: {last_words(done.err)}", "free some space or choose another root")
+    return called(done)
+
+
+def called(done: Done) -> str:
+    """Return the id of the job that sbatch made; raises what Slurm refused it with."""
     job = done.out.strip().partition(";")[0]
     if done.code == 0 and _ID.fullmatch(job):
         return job

@@ -81,7 +81,7 @@ class Volumes:
             source = str(mount["source"])
             if _is_volume(source):
                 yield {**mount, "source": self.path(source.removeprefix("volume:"))}
-            elif source != mount["target"] or mount["read_only"]:
+            elif source != mount["target"] or mount["read_only"] or config.image is not None:
                 yield mount
         for spec in config.volumes:
             yield {"source": self.path(spec.name), "target": spec.target, "read_only": spec.read_only}

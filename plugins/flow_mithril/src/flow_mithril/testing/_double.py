@@ -152,6 +152,7 @@ Answer = tuple[int, Any, dict[str, str]]
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # clients that come at once while this machine is busy; with 5 some are cut off
 
     def __init__(self, double: Double, port: int) -> None:
         self.double = double

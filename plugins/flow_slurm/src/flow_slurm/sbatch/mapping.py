@@ -15,6 +15,7 @@ from flow_slurm.sbatch.options import MEANINGLESS, PASSED, REFUSED
 from flow_slurm.sbatch.request import Request, problem
 from flow_slurm.sbatch.script import Script
 from flow_slurm.sbatch.waiting import depends_on
+from flow_slurm.shims.scontrol import compress
 
 NATIVE = "slurm"
 _MIB = 1024**2
@@ -72,6 +73,7 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     ),
     **dict.fromkeys(("gpus", "gpus-per-node", "gpus-per-task"), values.gpus),
     "nodes": values.nodes,
+    "nodelist": values.hosts,
     "gres": values.gres,
     "array": values.array,
     "signal": values.signal,
@@ -122,12 +124,12 @@ def _task(
 
 def shape_of(request: Request) -> Shape:
     """Return the nodes, tasks and CPUs that are asked for. Raises ConfigError."""
-    least, _ = request.read("nodes", values.nodes, (0, None))
+    least = request.read("nodes", values.nodes, (0, None))[0]
     per_node = request.read("ntasks-per-node", values.count, 0)
     tasks = request.read("ntasks", values.count, 0)
-    gpus, kind = _gpus_of_node(request, least or 1)
+    nodes = max(1, _named(request), least or (-(-tasks // per_node) if per_node else 0))
+    gpus, kind = _gpus_of_node(request, nodes)
     per_gpu = request.read("ntasks-per-gpu", values.count, 0)
-    nodes = least or (-(-tasks // per_node) if tasks and per_node else 1)
     if per_gpu and not tasks:
         tasks = per_gpu * gpus * nodes
     tasks = tasks or nodes * (per_node or 1)
@@ -138,6 +140,15 @@ def shape_of(request: Request) -> Shape:
         gpus, kind = wanted.count * of_node, wanted.kind
     each = request.read("cpus-per-task", values.count, 1)
     return Shape(nodes, tasks, each, _cpus(request, each, of_node, gpus), gpus, kind)
+
+
+def _named(request: Request) -> int:
+    """Return how many nodes are asked for by name."""
+    hosts, (least, most) = request.read("nodelist", values.hosts, []), request.read("nodes", values.nodes, (0, None))
+    if "nodes" in request and len(hosts) > (most or least):
+        wrong = problem(request.given["nodelist"], "CONFLICT", f"names {len(hosts)} nodes, and --nodes allows fewer")
+        raise ConfigError(wrong.message, problems=[wrong])
+    return len(hosts)
 
 
 def _cpus(request: Request, each: int, of_node: int, gpus: int) -> int | None:
@@ -267,6 +278,7 @@ def native(request: Request) -> dict[str, object]:
         option, value = given.option, given.value
         if option.on_slurm != PASSED and not _is_more(request, option.name):
             continue
+        value = nodelist(request) if option.name == "nodelist" else value
         if option.name in _FIELDS and value and _WORD.fullmatch(value):
             fields[option.name] = value
         elif option.name == "exclusive" and not value:
@@ -274,6 +286,12 @@ def native(request: Request) -> dict[str, object]:
         else:
             extra.append(option.dashed if value is None else f"{option.dashed}={value}")
     return {**fields, "extra": extra} if extra else fields
+
+
+def nodelist(request: Request) -> str:
+    """Return the nodes that are asked for by name: of more than there are tasks sbatch takes the first."""
+    hosts = request.read("nodelist", values.hosts, [])
+    return compress(hosts[: request.read("ntasks", values.count, len(hosts))]) or request.text("nodelist")
 
 
 def _is_more(request: Request, name: str) -> bool:

@@ -7,6 +7,8 @@ import signal as signals
 
 import attrs
 
+from flow_slurm.shims.scontrol import expand
+
 _MIB = {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2}
 _TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?|(\d+)-")
 _SIZE = re.compile(r"(\d+)(?:([kmgt])b?)?", re.IGNORECASE)
@@ -63,6 +65,21 @@ def nodes(text: str) -> tuple[int, int | None]:
     if not least or numbers[0] > numbers[-1]:
         raise ValueError("nodes are a number or MIN-MAX, from 1 on")
     return least, most if len(numbers) > 1 else None
+
+
+def hosts(text: str) -> list[str]:
+    """Return the hosts of ``node[1-3],login``, sorted as sbatch does, each once; none of a list that is a file."""
+    if "/" in text:
+        return []
+    try:
+        return sorted(set(expand(text)), key=_in_order)
+    except ValueError:
+        raise ValueError("hosts are NAME[,NAME] with ranges as node[1-3]") from None
+
+
+def _in_order(host: str) -> tuple[str, int]:
+    name = host.rstrip("0123456789")
+    return name, int(host[len(name) :] or 0)
 
 
 @attrs.frozen

@@ -77,8 +77,10 @@ class Script:
                     self._argv, env=env, stdin=stdin, stdout=outputs[0].write_end, stderr=outputs[-1].write_end,
                     start_new_session=True,
                 )  # fmt: skip
+            self._around.name_script(self._process.pid)
             return self._process.wait()
         finally:
+            self._around.name_script(None)
             for output in outputs:
                 output.close()
 

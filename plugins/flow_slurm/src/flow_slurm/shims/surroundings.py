@@ -10,6 +10,8 @@ from .number import number
 _NO_INDEX = 4294967294  # what Slurm puts for %a outside an array
 _PATTERN = re.compile(r"%(\d*)([jJAaxNntus%])")
 _STEP = ("SLURM_STEP", "SLURM_SRUN_", "SLURM_LAUNCH_", "SLURM_UMASK", "SLURM_DISTRIBUTION", "SLURM_MPI", "PMI")
+_OURS = ("SLURM_NTASKS_PER_NODE",)  # what the job of the task asks for, whose one task a node is the runner
+_SLURMS = ("SLURM_JOB_CPUS_PER_NODE", "SLURM_CPUS_ON_NODE")  # what Slurm itself knows better
 # Flow's words for what a batch script says itself: frameworks that find them do not look for Slurm's.
 _RANKS = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "NODE_RANK", "NNODES")
 
@@ -68,12 +70,15 @@ class Surroundings:
     def variables(self) -> Dict[str, str]:
         """The environment of the script."""
         env = {name: value for name, value in os.environ.items() if name not in _RANKS}
+        counts = self._counts()
         if self.native:
-            env = {name: value for name, value in env.items() if not name.startswith(_STEP)}
+            env = {name: value for name, value in env.items() if not name.startswith((*_STEP, *_OURS))}
+            counts = {name: value for name, value in counts.items() if name not in _SLURMS or name not in env}
+            self._share_memory(env)
         else:
             env.update(self._job())
             env["PATH"] = "%s/files/sbatch/bin:%s" % (self.folder, env.get("PATH", "/usr/bin:/bin"))
-        env.update(self._counts())
+        env.update(counts)
         env.update(self._array())
         env.setdefault("TMPDIR", "/tmp")
         if self.restarts:
@@ -126,6 +131,13 @@ class Surroundings:
                 env["SLURM_" + name.upper().replace("-", "_")] = str(given[name])
         return env
 
+    def _share_memory(self, env: Dict[str, str]) -> None:
+        """Have steps take their part of the memory, where it was asked for by CPU: the job has asked by node."""
+        memory = env.get("SLURM_MEM_PER_NODE", "")
+        if "mem-per-cpu" in self.job["given"] and memory.isdigit():
+            del env["SLURM_MEM_PER_NODE"]
+            env["SLURM_MEM_PER_CPU"] = str(int(memory) // max(1, self.room))
+
     def _counts(self) -> Dict[str, str]:
         given = self.job["given"]
         env = {
@@ -172,6 +184,14 @@ class Surroundings:
         path = "%s/attempts/%s/%d/exit" % (self.folder, os.environ["FLOW_ATTEMPT"], self.rank)
         with open(path, "a", encoding="utf-8") as record:
             record.write("r preempted the script asked to begin again\n")
+
+    def name_script(self, pid: Optional[int]) -> None:
+        """Say where Slurm's signals for the script alone go, which reach the job's own shell on this node."""
+        if self.native:
+            path = self.folder + "/script.pid"
+            with open(path + ".new", "w", encoding="ascii") as file:
+                file.write("%s\n" % (pid or ""))
+            os.replace(path + ".new", path)
 
     def path(self, option: str) -> Optional[str]:
         """Where ``--output``, ``--error`` or ``--input`` leads; None where it was not given."""
