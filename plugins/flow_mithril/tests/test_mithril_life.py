@@ -107,6 +107,18 @@ def test_a_task_is_preempted_twice_and_no_more_often_than_it_may_be(platform: Do
     assert [one.state for one in task.attempts] == ["preempted", "preempted"]
 
 
+def test_a_task_that_is_preempted_twice_completes_at_its_third_attempt(platform: Double, booted: Make) -> None:
+    task = begun(booted().submit("echo try $FLOW_ATTEMPT; [ $FLOW_ATTEMPT = 3 ] || sleep 1000"))
+    for attempt in (1, 2):
+        until(lambda attempt=attempt: output(task).count(b"try") == attempt, "it does not begin")
+        platform.control("preempt", bid=fid(task), notice=1.0, again_after=0.5)
+        until(lambda: bid_status(platform, task) != "Preempting", "it is not taken")
+
+    assert task.wait(PATIENCE) == 0
+    assert [one.state for one in task.attempts] == ["preempted", "preempted", "succeeded"]
+    assert output(task) == b"try 1\ntry 2\ntry 3\n"
+
+
 REDUCE = """
 import os, socket, time
 rank, place = int(os.environ["RANK"]), (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))

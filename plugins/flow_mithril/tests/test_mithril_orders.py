@@ -186,6 +186,21 @@ def test_a_type_is_named_in_the_users_words_or_the_platforms(make: Make, word: s
     assert f"{offer.price_per_hour / 8:.2f} USD per GPU" in offer.note
 
 
+def test_new_volumes_must_fit_the_quota_and_a_priority_is_said_to_be_ignored(make: Make) -> None:
+    flow = make()
+    with pytest.raises(ConfigError) as refused:
+        flow.submit(
+            "true",
+            volumes=[
+                {"name": "large", "create": True, "size_gb": 30_000},
+                {"name": "too", "create": True, "size_gb": 30_000},
+            ],
+        )
+    assert [problem.code for problem in refused.value.problems] == ["QUOTA"]
+    plan = flow.plan(flow.config("true", priority=5))
+    assert [(problem.path, problem.code) for problem in plan.warnings] == [("priority", "IGNORED")]
+
+
 def test_a_volume_is_attached_while_the_machines_are_paused(double: Double, make: Make) -> None:
     flow = make(region="us-central2-a")
     task = flow.submit("true")

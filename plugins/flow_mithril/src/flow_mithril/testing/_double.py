@@ -144,7 +144,7 @@ def machines(settings: Settings) -> Machines:
         return NoMachines(settings.ssh_destination)
     from flow_mithril.testing._booted import BootedMachines
 
-    return BootedMachines(settings.publish, settings.volume_megabytes, settings.docker)
+    return BootedMachines(settings)
 
 
 Answer = tuple[int, Any, dict[str, str]]
