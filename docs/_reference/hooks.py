@@ -30,8 +30,6 @@ REQUIRED = frozenset(
         "flow_node_access",
     }
 )
-# Declared, so that providers can be written against them; nothing in core calls them yet.
-NOT_CALLED = frozenset({"flow_volume_attach"})
 _BOUNDS = {
     hook: bound for face in (Provider, Frontend, ResultStore, SecretStore) for hook, bound in face.bounds.items()
 }
@@ -84,8 +82,7 @@ def _spec(spec: type) -> Iterator[str]:
     yield f"`flow_core.hookspecs.{spec.__name__}`, for a {kind} (group {code(GROUPS[kind])}). {prose(spec.__doc__)}"
     for name, hook in _hooks(spec):
         facts = [f"Required: {_required(name)}", *([f"bound: {_bound(name)}"] if _bound(name) else [])]
-        later = "\n\nThis version of core does not call it yet." if name in NOT_CALLED else ""
-        yield f"## {name}\n\n    {signature(hook)}\n\n{'; '.join(facts)}.{later}\n\n{prose(hook.__doc__)}"
+        yield f"## {name}\n\n    {signature(hook)}\n\n{'; '.join(facts)}.\n\n{prose(hook.__doc__)}"
 
 
 def _required(hook: str) -> str:

@@ -239,6 +239,7 @@ ANSWERS: Mapping[str, Schema] = {
     "forward": _object({"host": _TEXT, "port": _COUNT, "node": _COUNT}),
     "retry": _object({**_TASK, **_MORE, "retry_of": _TEXT}),
     "offers": _list(_OFFER),
+    "volume.attach": _VOLUME,
     "volume.create": _VOLUME,
     "volume.list": _list(_VOLUME),
     "volume.show": _VOLUME,

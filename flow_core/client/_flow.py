@@ -268,14 +268,22 @@ class Flow:
         raise NotFoundError(f"{face.profile} has no volume {name!r}", "flow volume list shows what there is")
 
     def create_volume(
-        self, name: str, size_gb: int | None = None, provider: str | None = None, encrypted: bool = False
+        self,
+        name: str,
+        size_gb: int | None = None,
+        provider: str | None = None,
+        encrypted: bool = False,
+        kind: str | None = None,
     ) -> Volume:
-        """Create a volume; ``size_gb`` counts 10**9 bytes. Raises ConfigError for a bad name, ConflictError for a taken one."""
+        """Create a volume; ``size_gb`` counts 10**9 bytes, ``kind`` is one of the provider's.
+
+        Raises ConfigError for a bad name, ConflictError for a taken one.
+        """
         from flow_core.client._submit import create_volume
         from flow_core.types import VolumeSpec
 
         face = self.provider(provider)
-        wanted = VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted)
+        wanted = VolumeSpec(name, size_gb=size_gb, create=True, encrypted=encrypted, kind=kind)
         (spec,) = self.config("true", volumes=[wanted]).volumes
         create_volume(self.session, face.profile, spec)
         return self.volume(name, face.profile)
@@ -287,6 +295,19 @@ class Flow:
         """
         (spec,) = self.config("true", volumes=[{"name": new_name}]).volumes
         return self.provider(provider).snapshot_volume(self.volume(name, provider).id, spec.name)
+
+    def attach_volume(self, name: str, task: str) -> Volume:
+        """Attach a volume to the machines of a task that is not running.
+
+        Raises ConflictError while it runs, CapabilityError where the provider attaches nothing afterwards.
+        """
+        from flow_core.types import parse_ref
+
+        row = self.task(task).row
+        if row.ref is None:
+            raise NotFoundError(f"{row.id} has no machines", "name a task that was accepted")
+        volume = self.volume(name, row.profile)
+        return self.provider(row.profile).attach_volume(volume.id, parse_ref(row.ref)[2])
 
     def delete_volume(self, name: str, provider: str | None = None) -> bool:
         """Delete a volume and what is in it; nothing else in Flow ever does."""
@@ -300,7 +321,10 @@ class Flow:
         return held(self.session, provider)
 
     def release_machine(self, name: str, provider: str | None = None) -> bool:
-        """Give back what has this id or name; False when it was gone. Raises NotFoundError, ConflictError while in use."""
+        """Give back what has this id or name, or the machines that are held for the ended task ``name``.
+
+        False when it was gone. Raises NotFoundError, ConflictError while in use.
+        """
         from flow_core.client._machines import give_back
 
         return give_back(self.session, name, provider)

@@ -10,6 +10,7 @@ from flow_core.errors import CapabilityError, ConflictError, NotFoundError
 
 if TYPE_CHECKING:
     from flow_core.client._session import Session
+    from flow_core.journal import TaskRow
     from flow_core.types import Resource
 
 
@@ -45,9 +46,14 @@ def _of(session: Session, profile: str) -> Held:
 
 
 def give_back(session: Session, name: str, profile: str | None) -> bool:
-    """End what has this id or name; False when it was gone. Raises NotFoundError, and ConflictError for two of a name."""
+    """End what has this id or name, else what is held for the ended task of this name; False when it was gone.
+
+    Raises NotFoundError, and ConflictError for two of a name and for a task that has not ended.
+    """
     asked = held(session, profile)
     found = [(one.profile, thing) for one in asked for thing in one.resources if name in (thing.id, thing.name)]
+    if not found and (row := _task(session, name, profile)) is not None:
+        return _release(session, row)
     if not found:
         unknown = "; ".join(f"{one.profile} could not be asked: {one.error}" for one in asked if one.error)
         raise NotFoundError(
@@ -60,3 +66,25 @@ def give_back(session: Session, name: str, profile: str | None) -> bool:
     if "flow_resource_delete" not in provider.supports:
         raise CapabilityError(f"{where} gives nothing back by itself", "see its own tools")
     return provider.delete_resource(thing.id)
+
+
+def _task(session: Session, name: str, profile: str | None) -> TaskRow | None:
+    """Return the task of this name whose provider can be asked to give its machines back."""
+    try:
+        row = session.journal.find(name)
+    except NotFoundError:
+        return None
+    if profile not in (None, row.profile) or row.ref is None:
+        return None
+    return row if "flow_provision_release" in session.provider(row.profile).supports else None
+
+
+def _release(session: Session, row: TaskRow) -> bool:
+    from flow_core.client._refresh import refresh
+    from flow_core.types import parse_ref
+
+    refresh(session, [row.id])
+    row = session.journal.task(row.id)
+    if not row.is_final:
+        raise ConflictError(f"{row.id} is {row.state}: its machines are its own", f"flow cancel {row.id}")
+    return session.provider(row.profile).release(parse_ref(row.ref or "")[2])

@@ -232,6 +232,10 @@ class Provider(Face):
         """List the volumes."""
         return self._listed("flow_volume_list", self._call("flow_volume_list"), Volume)
 
+    def attach_volume(self, id: str, ref: TaskRef) -> Volume:  # noqa: A002 - the contract's word
+        """Attach a volume to a task that is not running."""
+        return self._typed("flow_volume_attach", self._call("flow_volume_attach", id=id, ref=ref), Volume)
+
     def delete_volume(self, id: str) -> bool:  # noqa: A002 - the contract's word
         """Delete a volume and what is in it; True when it was there."""
         return self._typed("flow_volume_delete", self._call("flow_volume_delete", id=id), bool)

@@ -173,7 +173,7 @@ class ProvisionHooks(Protocol):
         """Give the machine of an ended task back, when its report said ``machine_held``; may be repeated; 30 s.
 
         Called when all that the task keeps is in its result store, unless the machine is to be kept for another task
-        (``keep``), also where the machine cannot be reached any more.
+        (``keep``), also where the machine cannot be reached any more; and by ``flow machines release TASK``.
 
         Example::
 

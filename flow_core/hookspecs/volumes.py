@@ -53,7 +53,7 @@ class VolumeHooks(Protocol):
 
     @hookspec(firstresult=True)
     def flow_volume_attach(self, id: str, ref: TaskRef) -> Volume:  # noqa: A002 - the contract's word
-        """Attach a volume to a task that is not running.
+        """Attach a volume to a task that is not running; called by ``flow volume attach``.
 
         Example::
 

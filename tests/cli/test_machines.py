@@ -17,6 +17,7 @@ HOLDER = """
     import pathlib, os
     from decimal import Decimal
     from flow_local import LocalProvider
+    import attrs
     from flow_core import Resource, hookimpl
     from flow_core.errors import ConflictError, UnavailableError
 
@@ -35,6 +36,16 @@ HOLDER = """
                 raise ConflictError("a task has just taken it", "cancel that task")
             pathlib.Path(os.environ["FLOW_HOME"], "gone").touch()
             return True
+
+        @hookimpl
+        def flow_provision_release(self, ref):
+            mark = pathlib.Path(os.environ["FLOW_HOME"], ref.id)
+            return not mark.exists() and mark.write_text("released") > 0
+
+        @hookimpl
+        def flow_volume_attach(self, id, ref):
+            (volume,) = [one for one in self.flow_volume_list() if one.id == id]
+            return attrs.evolve(volume, attached_to=(ref.id,))
 """
 
 
@@ -68,6 +79,27 @@ def test_a_machine_is_released_by_name_or_id_and_then_gone(cloud: Program) -> No
     assert _valid(cloud("machines", "release", "kept", "--json")).data == [{"id": "kept", "released": True}]
     assert cloud("machines", "release", "m-1").status == 66
     assert "m-1" not in cloud("machines", "list").out
+
+
+def test_the_machine_of_an_ended_task_is_released_by_the_tasks_name(cloud: Program) -> None:
+    cloud("run", "-q", "--provider", "cloud", "--name", "ended", "true")
+    cloud("run", "-d", "--provider", "cloud", "--name", "lives", "sleep 60")
+
+    assert cloud("machines", "release", "ended", "--json").data == [{"id": "ended", "released": True}]
+    assert cloud("machines", "release", "ended", "--json").data == [{"id": "ended", "released": False}]
+    answer = cloud("machines", "release", "lives")
+    assert (answer.status, "its machines are its own" in answer.err) == (68, True), answer
+    cloud("cancel", "lives")
+
+
+def test_a_volume_is_attached_to_a_task_where_the_provider_does_that(cloud: Program) -> None:
+    cloud("run", "-q", "--provider", "cloud", "--name", "ended", "true")
+    cloud("volume", "create", "disk", "--provider", "cloud")
+    assert len(_valid(cloud("volume", "attach", "disk", "ended", "--json")).data["attached_to"]) == 1
+
+    cloud("run", "-q", "--provider", "here", "--name", "other", "true")
+    cloud("volume", "create", "mine", "--provider", "here")
+    assert cloud("volume", "attach", "mine", "other").status == 67
 
 
 def test_what_a_task_takes_is_not_released(cloud: Program) -> None:

@@ -45,7 +45,7 @@ def list_(provider: str | None, as_json: bool) -> int:
 @provider_option
 @json_option
 def release(ids: tuple[str, ...], provider: str | None, as_json: bool) -> None:
-    """Give back what is held; what a task is using or taking is refused."""
+    """Give back what is held; what a task is using or taking is refused. An ID may be that of an ended task."""
     flow, done = Flow(), []
     for name in dict.fromkeys(ids):
         released = flow.release_machine(name, provider)

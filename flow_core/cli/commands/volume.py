@@ -29,12 +29,22 @@ def command() -> None:
 @click.argument("name")
 @click.option("--size", type=read_size, metavar="SIZE", help="How large, as 100GB.")
 @click.option("--encrypted", is_flag=True, help="Encrypt it.")
+@click.option("--kind", metavar="KIND", help="One of the provider's kinds, as block or file.")
 @provider_option
 @json_option
-def create(name: str, size: int | None, encrypted: bool, provider: str | None, as_json: bool) -> None:
+def create(name: str, size: int | None, encrypted: bool, kind: str | None, provider: str | None, as_json: bool) -> None:
     """Create a volume."""
-    volume = Flow().create_volume(name, None if size is None else -(-size // _GB), provider, encrypted)
+    volume = Flow().create_volume(name, None if size is None else -(-size // _GB), provider, encrypted, kind)
     _made(volume, as_json)
+
+
+@command.command("attach")
+@click.argument("name")
+@click.argument("task")
+@json_option
+def attach(name: str, task: str, as_json: bool) -> None:
+    """Attach a volume to the machines of TASK, which must not be running: paused, say."""
+    _made(Flow().attach_volume(name, task), as_json)
 
 
 @command.command("snapshot")

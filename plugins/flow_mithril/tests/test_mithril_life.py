@@ -53,6 +53,22 @@ def test_an_end_that_nobody_fetches_is_held_then_paused_and_resumed_for_its_logs
     assert bid_status(platform, task) == "Terminated"
 
 
+def test_a_machine_that_is_held_for_logs_that_are_too_large_is_given_back_by_its_tasks_name(
+    platform: Double, booted: Make
+) -> None:
+    flow = booted(fetch_bytes=10)
+    task = flow.submit("echo these are more than ten bytes")
+    assert task.wait(PATIENCE) == 0
+    assert (bid_status(platform, task), "fetch_bytes" in task.reason or "10 bytes" in task.reason) == (
+        "Allocated",
+        True,
+    )
+
+    assert flow.release_machine(task.id)
+    assert bid_status(platform, task) == "Terminated"
+    assert not flow.release_machine(task.id)
+
+
 def test_without_a_key_the_machine_switches_itself_off(platform: Double, booted: Make) -> None:
     task = begun(booted(hold="1s").submit("sleep 1"))
 
@@ -89,6 +105,18 @@ def test_a_task_is_preempted_twice_and_no_more_often_than_it_may_be(platform: Do
 
     assert task.status == "preempted"
     assert [one.state for one in task.attempts] == ["preempted", "preempted"]
+
+
+def test_a_task_that_is_preempted_twice_completes_at_its_third_attempt(platform: Double, booted: Make) -> None:
+    task = begun(booted().submit("echo try $FLOW_ATTEMPT; [ $FLOW_ATTEMPT = 3 ] || sleep 1000"))
+    for attempt in (1, 2):
+        until(lambda attempt=attempt: output(task).count(b"try") == attempt, "it does not begin")
+        platform.control("preempt", bid=fid(task), notice=1.0, again_after=0.5)
+        until(lambda: bid_status(platform, task) != "Preempting", "it is not taken")
+
+    assert task.wait(PATIENCE) == 0
+    assert [one.state for one in task.attempts] == ["preempted", "preempted", "succeeded"]
+    assert output(task) == b"try 1\ntry 2\ntry 3\n"
 
 
 REDUCE = """

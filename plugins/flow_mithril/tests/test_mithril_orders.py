@@ -19,11 +19,12 @@ from click.testing import CliRunner
 
 from flow_core import Flow
 from flow_core.client import Task
-from flow_core.errors import AuthError, ConfigError, FlowError, TransientError
+from flow_core.errors import AuthError, ConfigError, ConflictError, FlowError, TransientError
 from flow_core.secrets import Secret
 from flow_core.types import LIVE_STATES, OfferRequest, parse_ref
 from flow_mithril._api import Api
 from flow_mithril._commands import mithril
+from flow_mithril._orders import Orders
 from flow_mithril.testing import Double
 
 Make = Callable[..., Flow]
@@ -183,6 +184,33 @@ def test_a_type_is_named_in_the_users_words_or_the_platforms(make: Make, word: s
     assert (offer.gpu, offer.gpu_count, offer.spot) == ("h100", 8, True)
     assert offer.price_per_hour is not None
     assert f"{offer.price_per_hour / 8:.2f} USD per GPU" in offer.note
+
+
+def test_new_volumes_must_fit_the_quota_and_a_priority_is_said_to_be_ignored(make: Make) -> None:
+    flow = make()
+    with pytest.raises(ConfigError) as refused:
+        flow.submit(
+            "true",
+            volumes=[
+                {"name": "large", "create": True, "size_gb": 30_000},
+                {"name": "too", "create": True, "size_gb": 30_000},
+            ],
+        )
+    assert [problem.code for problem in refused.value.problems] == ["QUOTA"]
+    plan = flow.plan(flow.config("true", priority=5))
+    assert [(problem.path, problem.code) for problem in plan.warnings] == [("priority", "IGNORED")]
+
+
+def test_a_volume_is_attached_while_the_machines_are_paused(double: Double, make: Make) -> None:
+    flow = make(region="us-central2-a")
+    task = flow.submit("true")
+    volume = flow.create_volume("late", 10, kind="file")
+    with pytest.raises(ConflictError, match="paused"):
+        flow.attach_volume("late", task.id)
+    Orders(Api(double.url, Secret(double.settings.api_key))).pause(fid(task), True)  # type: ignore[arg-type]
+
+    assert flow.attach_volume("late", task.id).attached_to == (fid(task),)
+    assert bids(double)[0]["launch_specification"]["volumes"] == [volume.id]
 
 
 def test_the_limit_of_a_bid_is_per_machine(double: Double, make: Make) -> None:

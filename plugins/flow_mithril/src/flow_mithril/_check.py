@@ -61,6 +61,9 @@ def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSetti
     yield from _reservation(config, options)
     yield from _mounts(config)
     yield from _keep(config, options, settings, world)
+    if config.priority:
+        text = "bids have no priority: who offers more is served first"
+        yield Problem("priority", "IGNORED", text, "raise max_price_per_hour", severity="warning")
     yield from _volumes(config, world)
 
 
@@ -133,6 +136,17 @@ def _market(config: TaskConfig, settings: MithrilSettings, place: Place) -> Iter
         )
 
 
+def _storage(config: TaskConfig, world: World) -> Iterator[Problem]:
+    """Name volumes that are to be made and have no room in the project's quota (units: GB)."""
+    there = {volume.name for volume in world.volumes}
+    wanted = sum(spec.size_gb or 0 for spec in config.volumes if spec.create and spec.name not in there)
+    for row in world.quotas if wanted else ():
+        left = int(row["total_quantity"]) - int(row["used_quantity"])
+        if row["product_type"] == "Storage" and wanted > left:
+            text = f"the quota leaves {left} of {row['total_quantity']} GB, new volumes of {wanted} GB are wanted"
+            yield Problem("volumes", "QUOTA", text, "ask for more in the console, or delete volumes")
+
+
 def _quota(config: TaskConfig, world: World, place: Place) -> Iterator[Problem]:
     for row in world.quotas:
         if row["product_type"] != "Spot" or row.get("instance_type") != place.kind.fid or not place.spot:
@@ -182,6 +196,7 @@ def _used(config: TaskConfig, volumes: Sequence[Volume]) -> list[Volume]:
 
 def _volumes(config: TaskConfig, world: World) -> Iterator[Problem]:
     there = {volume.name: volume for volume in world.volumes}
+    yield from _storage(config, world)
     if len(config.volumes) > _MOST_VOLUMES:
         yield Problem("volumes", "TOO_MANY", f"a machine has at most {_MOST_VOLUMES} volumes")
     named = [(f"volumes[{n}]", spec.name, spec.kind) for n, spec in enumerate(config.volumes)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from flow_core import NodeAccess, Submission, TaskReport, nodes
 from flow_core.errors import (
@@ -25,15 +25,12 @@ from flow_core.errors import (
 from flow_core.types import Start
 from flow_mithril._api import Api
 from flow_mithril._keys import SshKey
-from flow_mithril._orders import CPU, RESERVATION, Order, Orders, order_path
+from flow_mithril._orders import CPU, NAME, RESERVATION, Order, Orders, order_path
 from flow_mithril._records import Record, Records
 from flow_mithril._script import ADDRESS, KEY_FILE, NOTICE, ROOT
 from flow_mithril._settings import MithrilSettings
 
-T = TypeVar("T")
-R = TypeVar("R")
 _KEEPS = frozenset({"succeeded", "failed", "timed_out"})
-_AT_ONCE = 16
 _PORTS = 20_000, 10_000  # first, count: where the nodes of a task talk to each other
 _LOOK, _LOOKS = 0.3, 30  # seconds between two looks whether a machine is set up, and how many
 _SPARE = 86_400.0  # seconds that a minted key outlives its machine
@@ -271,6 +268,9 @@ class Fleet:
         return ended
 
 
+KEY_NAME = re.compile(rf"({NAME.pattern})-release")
+
+
 def key_name(request: str) -> str:
     """Return the name of the key that is minted for a request's machine (under 60 characters)."""
     return f"{request}-release"
@@ -286,41 +286,6 @@ def _held(report: TaskReport, why: str) -> TaskReport:
 def _without_claims(limits: Mapping[str, Any]) -> dict[str, Any]:
     """What a task claims of cores and memory has chosen its machine, which is all its own."""
     return {**limits, "cpus": None, "memory": None}
-
-
-def all_at_once(calls: Sequence[Callable[[], object]]) -> list[object]:
-    """Return what the calls return, made side by side."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(lambda call: call(), calls))
-
-
-def in_time(calls: Mapping[T, Callable[[], R]], seconds: float) -> dict[T, R]:
-    """Return what those calls return that end in time; the others go on in threads that keep nobody waiting."""
-    left, found = queue.SimpleQueue[tuple[T, Callable[[], R]]](), dict[T, R]()
-    errors: list[BaseException] = []
-    for item in calls.items():
-        left.put(item)
-
-    def work() -> None:
-        while True:
-            try:
-                name, call = left.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                found[name] = call()
-            except Exception as error:  # whatever it is, it is for the one who asked
-                errors.append(error)
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_AT_ONCE, len(calls)))]
-    until = time.monotonic() + seconds
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
-    if errors:
-        raise errors[0]
-    return dict(found)
 
 
 def waited(since: float, seconds: float) -> bool:

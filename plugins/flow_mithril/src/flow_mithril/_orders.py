@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ import attrs
 from flow_core.errors import NotFoundError
 from flow_mithril._api import Api
 from flow_mithril._catalog import dollars
+from flow_mithril._parallel import both
 
 NAME = re.compile(r"flow-[a-z0-9]{26}")
 _NUMBERED = re.compile(rf"({NAME.pattern})(-\d+)?")
@@ -86,6 +88,16 @@ class Orders:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._seen: dict[str, tuple[float, Order]] = {}
+
+    def seen(self, fid: str, seconds: float) -> Order | None:
+        """Return an order as it was read in the last ``seconds``."""
+        at, order = self._seen.get(fid, (0.0, None))
+        return order if time.monotonic() - at < seconds else None
+
+    def forget(self, fid: str) -> None:
+        """Have an order that was ended read anew."""
+        self._seen.pop(fid, None)
 
     def place(self, kind: str, body: Mapping[str, object], request: str) -> str:
         """Place an order once and return its id. Raises TransientError when it is not known whether it was placed."""
@@ -123,18 +135,23 @@ class Orders:
             if kind != CPU or _is_own(row):
                 yield row
 
-    def read(self, project: str, fids: Sequence[str], since: float) -> dict[str, Order]:
+    def read(self, project: str, fids: Sequence[str], since: float, up: bool = False) -> dict[str, Order]:
         """Return the orders of these ids with their machines; what the platform does not know is left out.
 
-        A handful of calls for any number: one page of a hundred bids, one list of machines for fifty.
+        A handful of calls for any number: one page of a hundred bids, one list of machines for fifty. ``up``: they are
+        thought to have machines, which are asked for at the same time.
         """
         ids = [fid for fid in fids if _ID.fullmatch(fid)]
-        found = dict(self._bids(project, [fid for fid in ids if kind_of(fid) == BID], since))
-        found.update(self._rows(RESERVATION, project, [fid for fid in ids if kind_of(fid) == RESERVATION], since))
+        bids, reserved, cpu = ([fid for fid in ids if kind_of(fid) == kind] for kind in (BID, RESERVATION, CPU))
+        beside = bids if up and len(bids) <= _FEW else []
+        placed, known = both(lambda: dict(self._bids(project, bids, since)), lambda: self._machines(project, beside))
+        found = {**placed, **dict(self._rows(RESERVATION, project, reserved, since))}
         live = [order.fid for order in found.values() if not order.has_ended and order.status != "Open"]
-        for fid, machines in self._machines(project, live).items():
-            found[fid] = attrs.evolve(found[fid], machines=machines)
-        found.update(self._rows(CPU, project, [fid for fid in ids if kind_of(fid) == CPU], since))
+        machines = {**known, **self._machines(project, [fid for fid in live if fid not in known])}
+        for fid in live:
+            found[fid] = attrs.evolve(found[fid], machines=machines.get(fid, ()))
+        found.update(self._rows(CPU, project, cpu, since))
+        self._seen.update((fid, (time.monotonic(), order)) for fid, order in found.items())
         return found
 
     def _bids(self, project: str, fids: Sequence[str], since: float) -> Iterator[tuple[str, Order]]:

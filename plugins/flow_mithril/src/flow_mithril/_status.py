@@ -19,9 +19,7 @@ _PATIENCE = 12.0  # seconds that one look waits for a delivery
 class Reports:
     """Judges orders; ``script`` makes the startup script of a record for machines that took none."""
 
-    def __init__(
-        self, fleet: Fleet, records: Records, delivery_wait: float, script: Callable[[Record, Order], str]
-    ) -> None:
+    def __init__(self, fleet: Fleet, records: Records, delivery_wait: float, script: Callable[[Record], str]) -> None:
         self._fleet, self._records, self._script = fleet, records, script
         self._delivery_wait = delivery_wait
 
@@ -38,7 +36,7 @@ class Reports:
     def begin(self, record: Record, order: Order) -> None:
         """Have a task delivered whose machines are up, without waiting for it."""
         if order.is_up and not record.delivered and not record.fault:
-            self._fleet.delivering(record, order, lambda: self._script(record, order), 0.0)
+            self._fleet.delivering(record, order, lambda: self._script(record), 0.0)
 
     def _of(self, record: Record, order: Order) -> TaskReport:
         kept = self._records.kept(record.request)
@@ -89,7 +87,7 @@ class Reports:
             return _said("provisioning", "waits for the client that submitted it to deliver code and secrets")
         if not record.up_at:
             record = self._records.change(record.request, up_at=time.time())
-        trouble = self._fleet.delivering(record, order, lambda: self._script(record, order), _PATIENCE)
+        trouble = self._fleet.delivering(record, order, lambda: self._script(record), _PATIENCE)
         if trouble is None:
             return self._running(self._records.get(record.request), order)
         if isinstance(trouble, UnavailableError):

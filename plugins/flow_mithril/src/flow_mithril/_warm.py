@@ -89,7 +89,7 @@ class KeptMachines:
             return True
 
     def _order(self, kept: Record) -> Order | None:
-        order = self._orders.read(kept.project, [kept.fid], kept.at - 300).get(kept.fid)
+        order = self._orders.read(kept.project, [kept.fid], kept.at - 300, up=True).get(kept.fid)
         if order is None or order.has_ended:
             self._records.cool(kept.request)
             return None

@@ -36,7 +36,7 @@ def main(words: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m flow_mithril.testing", description="A Mithril API for tests.")
     parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    kinds = {"str | None": str, "str": str, "float": float, "int": int}
+    kinds = {"str | None": str, "int | None": int, "str": str, "float": float, "int": int}
     for field in attrs.fields(Settings):
         flag = f"--{field.name.replace('_', '-')}"
         if isinstance(field.default, bool):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import attrs
 
 from flow_instances import Disk, Machine, Plan, Share, Site
 from flow_mithril.testing._machines import Launch
+from flow_mithril.testing._settings import Settings
 
 SIGNAL = "/opt/mithril/MITHRIL_SIGNAL.yml"
 _DEEDS = ("kill", "start", "stop", "restart", "freeze", "thaw", "cut", "mend", "slow", "fill")
@@ -25,10 +26,10 @@ exec cat {base}.xml
 class BootedMachines:
     """A machine for each instance. What is asked of one is done in its order, by a thread of its own."""
 
-    def __init__(self, publish: Sequence[int], megabytes: int, docker: bool = False) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.site = Site()
         self.problems: list[str] = []
-        self._megabytes, self._docker = megabytes, docker
+        self._settings = settings
         self._addresses: dict[str, str] = {}
         self._machines: dict[str, Machine] = {}
         self._ready: set[str] = set()
@@ -36,7 +37,7 @@ class BootedMachines:
         self._disks: dict[str, list[Path]] = {}
         self._releases: dict[Path, Future[Any]] = {}
         self._lines: dict[str, ThreadPoolExecutor] = {}
-        for port in publish:
+        for port in settings.publish:
             self.publish(port)
 
     def publish(self, port: int) -> None:
@@ -153,14 +154,17 @@ class BootedMachines:
             ],
             scratch=("/mnt/local",),
             files=_nvidia_smi(launch.gpus, launch.gpu) if launch.gpus else {},
-            docker=self._docker,
+            docker=self._settings.docker,
+            disk=self._settings.disk_megabytes,
             hosts=[(self._address(fid), name) for fid, name in launch.group if fid != launch.fid],
         )
 
     def _volume(self, fid: str, interface: str) -> Path:
         if fid not in self._volumes:
             block = interface == "Block"
-            self._volumes[fid] = self.site.volume(fid, self._megabytes) if block else self.site.folder_for(fid)
+            self._volumes[fid] = (
+                self.site.volume(fid, self._settings.volume_megabytes) if block else self.site.folder_for(fid)
+            )
         return self._volumes[fid]
 
     def _address(self, fid: str) -> str:

@@ -144,7 +144,7 @@ def machines(settings: Settings) -> Machines:
         return NoMachines(settings.ssh_destination)
     from flow_mithril.testing._booted import BootedMachines
 
-    return BootedMachines(settings.publish, settings.volume_megabytes, settings.docker)
+    return BootedMachines(settings)
 
 
 Answer = tuple[int, Any, dict[str, str]]
@@ -161,6 +161,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body waits 40 ms for the client to have acknowledged the headers
     server: _Server
 
     def _any(self) -> None:

@@ -32,3 +32,5 @@ class Settings:
     """The real size of a block volume's disk, whatever was asked for."""
     docker: bool = False
     """Whether the Docker of machines runs; its one image is ``machine:1``."""
+    disk_megabytes: int | None = None
+    """The size of a machine's own disk; None: as large as this host's."""
