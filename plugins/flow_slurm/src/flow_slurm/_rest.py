@@ -119,12 +119,13 @@ class Rest:
         return said
 
     def _send(self, method: str, path: str, body: object = None) -> requests.Response:
+        session = self._session  # before the import: it takes care of what that does to this process
         from requests import RequestException
 
         token = self._revealed
         headers = {"X-SLURM-USER-NAME": self._user, "X-SLURM-USER-TOKEN": token, "User-Agent": "flow-slurm"}
         try:
-            answer = self._session.request(
+            answer = session.request(
                 method,
                 f"{self._url}/slurm/{path}",
                 json=body,
