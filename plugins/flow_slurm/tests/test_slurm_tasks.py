@@ -200,3 +200,8 @@ def test_many_are_one_array_and_each_ends_as_itself(cluster: Cluster, flow: Flow
 
     cluster.until(ended, "they do not end")
     assert [reports[one.request_id].attempts[-1].exit_code for one in orders] == list(range(5))
+
+
+def test_offers_name_partitions_with_their_limits(flow: Flow) -> None:
+    notes = [offer.note for offer in flow.offers()]
+    assert "partition main, debug (30m), low; 4 of 4 GPUs free" in notes
