@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from flow_core.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     import requests
 
 T = TypeVar("T")
@@ -59,12 +61,11 @@ class Service:
         Raises TransientError when there is no answer: whether it was done is unknown then. Redirects are not followed,
         for the headers are for this host alone.
         """
-        from requests import RequestException
-
+        broken = _requests().RequestException
         for last in (False, True):
             try:
                 answer = self._request(method, path, query, body, headers)
-            except RequestException as error:
+            except broken as error:
                 if last or method not in self._repeatable:
                     raise TransientError(f"{self.url} does not answer ({_reason(error)})", "try again") from None
                 time.sleep(_PAUSE)
@@ -108,15 +109,18 @@ class Service:
 
     @cached_property
     def _session(self) -> requests.Session:
-        with warnings.catch_warnings():  # what it imports sets filters of its own for the whole process
-            import requests
-            from requests.adapters import HTTPAdapter
-
+        requests = _requests()
         session = requests.Session()
         session.trust_env = False  # a .netrc must not answer for the credential
         for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=_POOL))
+            session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_POOL))
         return session
+
+
+def _requests() -> ModuleType:
+    with warnings.catch_warnings():  # what it imports sets filters of its own for the whole process
+        import requests
+    return requests
 
 
 def pages(read: Callable[[str | None], tuple[Iterable[T], str | None]]) -> Iterator[T]:

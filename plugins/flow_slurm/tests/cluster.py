@@ -136,6 +136,11 @@ def missing(accounting: bool = False, rest: bool = False) -> str:
     return ", ".join(name for name in wanted if shutil.which(name, path=_path()) is None)
 
 
+def _version() -> int:
+    said = subprocess.run(["slurmd", "-V"], env={"PATH": _path()}, capture_output=True, text=True, check=True).stdout
+    return int(said.split()[-1].partition(".")[0])
+
+
 def _path() -> str:
     return f"{os.environ.get('PATH', '/usr/bin:/bin')}:{_SBIN}"
 
@@ -195,6 +200,8 @@ class Cluster:
         _private(self.folder / "jwt.key", os.urandom(32))
         _private(self.folder / "slurmdbd.conf", _DBD_CONF.format(**words).encode())
         (self.folder / "my.cnf").write_text(_DATABASE_CONF.format(**words))
+        if _version() >= 23:  # its nodes look for control groups whatever the rest says
+            (self.folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
         self._make_gpus()
 
     def _make_gpus(self) -> None:

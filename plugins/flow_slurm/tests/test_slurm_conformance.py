@@ -31,3 +31,18 @@ class TestSsh(ProviderContract):
     @pytest.fixture
     def profile(self, home: Path, cluster: Cluster, login_node: Sshd) -> Mapping[str, object]:
         return {"root": f"{home}/slurm", **login_node.settings(cluster.environment)}
+
+
+class TestRest(ProviderContract):
+    """slurmrestd, on a machine whose commands find no cluster."""
+
+    provider = "slurm"
+    patience = 60.0
+
+    @pytest.fixture
+    def profile(self, home: Path, full_cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, object]:
+        root = Path(f"{home}/slurm")
+        root.mkdir(parents=True)
+        monkeypatch.setenv("SLURM_CONF", "/dev/null")
+        monkeypatch.setenv("SLURM_JWT", full_cluster.token())
+        return {"root": str(root), "rest": full_cluster.rest_url}

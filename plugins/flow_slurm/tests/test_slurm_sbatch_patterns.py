@@ -244,7 +244,7 @@ def test_slurm_itself_runs_a_script_with_its_own_steps(cluster: Cluster, work: P
     home.mkdir()
     (home / "config.yaml").write_text(f"profiles:\n  lab: {{provider: slurm, root: {cluster.shared}/flow}}\n")
     (folder / "job.sh").write_text(
-        "#!/bin/bash\n#SBATCH -N 2 --ntasks-per-node=2 -p main --comment=x\nwhich srun\n"
+        "#!/bin/bash\n#SBATCH -N 2 --ntasks-per-node=2 -p main --comment=x\ntrap 'echo warned' USR1\nwhich srun\n"
         "srun bash -c 'echo $SLURM_PROCID $SLURM_NTASKS' | sort\nscancel -b -s USR1 $SLURM_JOB_ID\nsleep 1\n"
         "echo $SLURM_JOB_ID >number\nexit 4\n"
     )
@@ -257,6 +257,6 @@ def test_slurm_itself_runs_a_script_with_its_own_steps(cluster: Cluster, work: P
         )  # fmt: skip
 
     run = flow("run", "-q", "--provider", "lab", "job.sh")
-    assert (run.returncode, run.stdout) == (4, "/usr/bin/srun\n0 4\n1 4\n2 4\n3 4\n"), run.stderr
+    assert (run.returncode, run.stdout) == (4, "/usr/bin/srun\n0 4\n1 4\n2 4\n3 4\nwarned\n"), run.stderr
     assert len(list(folder.glob("slurm-*.out"))) == 1
     assert flow("slurm", "squeue", "-h", "-t", "all", "-o", "%i").stdout == (folder / "number").read_text()

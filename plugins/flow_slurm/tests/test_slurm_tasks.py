@@ -53,7 +53,7 @@ def test_nodes_cores_memory_and_time_become_directives(cluster: Cluster, flow: F
     )
     job = cluster.job(running(cluster, task))
     assert (job["NumNodes"], job["CPUs/Task"], job["MinMemoryNode"]) == ("2", "3", "500M")
-    assert job["TresPerNode"] == "gres:gpu:a100:2"
+    assert job["TresPerNode"].replace("/", ":") == "gres:gpu:a100:2"
     assert job["TimeLimit"] == "00:03:00"
     task.cancel(0)
     task.wait(timeout=100)
@@ -204,3 +204,8 @@ def test_many_are_one_array_and_each_ends_as_itself(cluster: Cluster, flow: Flow
 
     cluster.until(ended, "they do not end")
     assert [reports[one.request_id].attempts[-1].exit_code for one in orders] == list(range(5))
+
+
+def test_offers_name_partitions_with_their_limits(flow: Flow) -> None:
+    notes = [offer.note for offer in flow.offers()]
+    assert "partition main, debug (30m), low; 4 of 4 GPUs free" in notes

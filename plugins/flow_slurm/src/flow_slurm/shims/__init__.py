@@ -11,7 +11,10 @@ from importlib.resources import files as resources
 COMMANDS = ("srun", "scontrol", "sbatch", "scancel", "squeue", "sinfo", "sacct", "module")
 """The commands that are put on the task's PATH."""
 
-_MODULES = ("client", "launch", "number", "scontrol", "srun", "starts", "steps", "surroundings")
+_MODULES = (
+    *("client", "launch", "number", "scontrol", "srun", "srun_options", "srun_output", "srun_process"),
+    *("starts", "steps", "surroundings"),
+)
 _LIBRARY = "sbatch/lib"
 RUN = f"{_LIBRARY}/run.py"
 
