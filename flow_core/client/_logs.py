@@ -184,20 +184,21 @@ def _nodes_when_up(
     from flow_core.client._refresh import refresh
     from flow_core.waiting import Backoff
 
-    backoff, state = Backoff(provider.facts.min_poll_seconds, 30.0), ""
+    backoff = Backoff(provider.facts.min_poll_seconds, 30.0)
     while True:
+        state = session.journal.task(task_id).state  # before the look: what has ended meanwhile is looked for again
         try:
             nodes = open_nodes(provider, ref, ranks)
         except (UnavailableError, NotFoundError, TransientError):
             nodes = []
         if nodes or not follow or "flow_logs_read" in provider.supports or closed():
             return nodes
-        refresh(session, [task_id])
-        before, state = state, session.journal.task(task_id).state
         if state in FINAL_STATES:
             return []
-        if state == "running" and before != state:
-            continue  # it has begun just now: its nodes can be reached
+        refresh(session, [task_id])
+        now = session.journal.task(task_id).state
+        if now != state and (now == "running" or now in FINAL_STATES):
+            continue  # it has begun or ended just now: its logs can be reached
         sleep(backoff.next(), closed)
 
 
