@@ -54,7 +54,7 @@ class Task:
             bundle.max_preemptions,
         )
         self._resting_until = 0.0
-        self._beginning = False
+        self._beginning = self._noticed = False
         self._limits: Dict[Rank, Timer] = {}
         self._checks: Dict[Rank, Checks] = {}
 
@@ -210,6 +210,7 @@ class Task:
 
     def warn(self, notice: bool) -> None:
         """The platform will take the machine back: tell the command. Without ``notice``: it will not, after all."""
+        self._noticed = notice
         for rank in self.ranks.values():
             if rank.live and rank.noticed != notice:
                 rank.noticed = notice
@@ -338,7 +339,12 @@ class Task:
         return retry.pause(failed) if failed else 0.0
 
     def _wake(self) -> None:
-        if self.final is None:
+        if (
+            self.final is None and self._noticed
+        ):  # the next attempt is for a machine that stays, or for this one if it does
+            self._resting_until = time.time() + _AGAIN
+            self._node.loop.after(_AGAIN, self._wake)
+        elif self.final is None:
             self._resting_until = 0.0
             self._begin(self.attempt + 1)
 
