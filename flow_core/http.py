@@ -109,11 +109,11 @@ class Service:
 
     @cached_property
     def _session(self) -> requests.Session:
-        requests = _requests()
-        session = requests.Session()
+        library = _requests()
+        session: requests.Session = library.Session()
         session.trust_env = False  # a .netrc must not answer for the credential
         for scheme in ("https://", "http://"):
-            session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=_POOL))
+            session.mount(scheme, library.adapters.HTTPAdapter(pool_maxsize=_POOL))
         return session
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,6 +188,21 @@ def test_an_attempt_that_a_notice_ended_is_not_repeated_before_the_machine_goes_
 def test_a_command_that_ends_well_within_the_notice_has_succeeded(folder: Folder) -> None:
     preempted(folder, 0)
     assert folder.final()["state"] == "succeeded"
+
+
+def test_no_attempt_begins_while_the_machine_is_about_to_be_taken_back(folder: Folder) -> None:
+    notice = folder.path.parent / "notice"
+    line = "echo ready; [ $FLOW_ATTEMPT = 2 ] || sleep 60"
+    process = folder.stage(line, preempt={"kind": "file", "path": str(notice)}).spawn(0)
+    folder.ready()
+    notice.touch()
+    until("the end of the first attempt", lambda: "preempted" in str(record.report(str(folder.path))["attempts"]))
+    time.sleep(1.5)  # the next one would have begun long before
+    assert len(record.report(str(folder.path))["attempts"]) == 1
+    notice.unlink()  # it was called off
+
+    assert process.wait(60) == 0
+    assert [a["state"] for a in folder.final()["attempts"]] == ["preempted", "succeeded"]
 
 
 def test_a_rank_that_another_machine_left_without_an_end_is_lost(folder: Folder) -> None:
