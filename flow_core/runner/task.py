@@ -54,12 +54,8 @@ class Task:
             bundle.max_preemptions,
         )
         self._resting_until = 0.0
-<<<<<<< HEAD
         self._is_warned = False  # an attempt was told that the machine will be taken back, and that still stands
         self._beginning = False
-=======
-        self._beginning = self._noticed = False
->>>>>>> mfeat
         self._limits: Dict[Rank, Timer] = {}
         self._checks: Dict[Rank, Checks] = {}
 
@@ -215,11 +211,7 @@ class Task:
 
     def warn(self, notice: bool) -> None:
         """The platform will take the machine back: tell the command. Without ``notice``: it will not, after all."""
-<<<<<<< HEAD
         self._is_warned = notice and (self._is_warned or any(rank.live for rank in self.ranks.values()))
-=======
-        self._noticed = notice
->>>>>>> mfeat
         for rank in self.ranks.values():
             if rank.live and rank.noticed != notice:
                 rank.noticed = notice
@@ -348,20 +340,11 @@ class Task:
         return retry.pause(failed) if failed else 0.0
 
     def _wake(self) -> None:
-<<<<<<< HEAD
         if self.final is not None:
             return
         if self._is_warned:  # an attempt here would be preempted too, by the same notice
             self._node.loop.after(_AGAIN, self._wake)
         else:
-=======
-        if (
-            self.final is None and self._noticed
-        ):  # the next attempt is for a machine that stays, or for this one if it does
-            self._resting_until = time.time() + _AGAIN
-            self._node.loop.after(_AGAIN, self._wake)
-        elif self.final is None:
->>>>>>> mfeat
             self._resting_until = 0.0
             self._begin(self.attempt + 1)
 
