@@ -15,12 +15,16 @@ inside() {
     unshare --mount sh -c '
         place=$1 repository=$2
         shift 2
+        # Not chroot: in one no user namespace can be made, which tasks with volumes need.
+        mount --bind "$place" "$place"
         mount --rbind /dev "$place/dev" && mount -t proc proc "$place/proc" && mount --rbind /sys "$place/sys"
         for path in /tmp "$repository"; do
             mkdir -p "$place$path" && mount --bind "$path" "$place$path"
         done
-        exec chroot "$place" env PATH=/opt/flow/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -c "cd \"\$0\" && exec \"\$@\"" \
-            "$repository" "$@"' sh "$place" "$repository" "$@"
+        cd "$place"
+        mkdir -p .outside && pivot_root . .outside && umount -l /.outside
+        cd "$repository" && exec env PATH=/opt/flow/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+    ' sh "$place" "$repository" "$@"
 }
 
 if [ ! -e "$place/.ready" ]; then
