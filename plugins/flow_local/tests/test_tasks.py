@@ -55,6 +55,20 @@ def test_a_new_process_finds_logs_and_exit_code(flow: Flow) -> None:
     assert seen.stdout == "b'kept\\n' 5\n"
 
 
+def test_a_task_that_no_queue_can_run_yet_is_accepted_says_why_it_waits_and_runs_once(
+    flow: Flow, home: Path, project: Path
+) -> None:
+    lock = home / "state" / "local" / "serve.lock"
+    lock.mkdir(parents=True)
+    task = flow.submit("echo ran >> ran")
+    assert task.status == "pending"
+    assert "cannot be started" in task.reason
+
+    lock.rmdir()
+    assert task.wait(timeout=60) == 0
+    assert (project / "ran").read_text() == "ran\n"
+
+
 def test_a_task_outlives_the_client_that_was_killed(flow: Flow, project: Path) -> None:
     code = "import flow_core as f, os; f.submit('while [ ! -e go ]; do sleep 0.02; done; echo done', name='long'); os.kill(os.getpid(), 9)"
     killed = subprocess.run([sys.executable, "-c", code], check=False)

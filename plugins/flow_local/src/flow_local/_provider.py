@@ -125,7 +125,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
         ref = self._stage(submission)
-        nodes.serve(self._root, ref.id)
+        self._call(ref.id)  # where it cannot be called now the task is accepted all the same, and its status says why
         return ref
 
     @hookimpl
@@ -138,8 +138,8 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
             except FlowError as error:
                 staged[submission.request_id] = Problem("", "NOT_STAGED", error.message, error.hint)
             if len(staged) % _TOGETHER == 1:
-                nodes.serve(self._root)
-        nodes.serve(self._root)
+                self._call()
+        self._call()
         return staged
 
     def _stage(self, submission: Submission) -> TaskRef:
@@ -215,12 +215,18 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
 
     @hookimpl
     def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
-        if nodes.is_abandoned(self._root):
-            with suppress(StateError, TransientError):  # a full disk keeps nobody from looking
-                nodes.serve(self._root)  # whoever ran them may have been killed
+        trouble = self._call() if nodes.is_abandoned(self._root) else ""  # whoever ran them may have been killed
         waiting = nodes.waiting_reports(self._root, [ref.id for ref in refs]) if len(refs) > _MANY else {}
         reports = {ref: waiting.get(ref.id) or self._report(ref) for ref in refs}
-        return {ref: report for ref, report in reports.items() if report is not None}
+        return {ref: _troubled(report, trouble) for ref, report in reports.items() if report is not None}
+
+    def _call(self, request_id: str = "") -> str:
+        """Have the queue run what is staged; return why it cannot: a full disk keeps nobody from looking."""
+        try:
+            nodes.serve(self._root, request_id)
+        except (StateError, TransientError) as error:
+            return error.message
+        return ""
 
     def _report(self, ref: TaskRef) -> TaskReport | None:
         for _ in range(3):  # the folder moves when the task ends
@@ -281,3 +287,7 @@ def _claims_nothing(config: TaskConfig) -> bool:
     """Whether there is nothing to look at this machine for."""
     asked = (config.instance_type, config.image, config.mounts, config.volumes)
     return not any(asked) and not any(attrs.astuple(config.resources))
+
+
+def _troubled(report: TaskReport, trouble: str) -> TaskReport:
+    return attrs.evolve(report, reason=trouble) if trouble and report.state == "pending" else report
