@@ -218,7 +218,7 @@ class Flow:
         import attrs
 
         from flow_core.client._companions import recall
-        from flow_core.client._refresh import config_of
+        from flow_core.client._reach import config_of
 
         row = self.session.journal.find(name)
         config = attrs.evolve(config_of(row), idempotency_key=None, provider=row.profile)

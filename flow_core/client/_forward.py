@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from flow_core.client._logs import open_nodes
+from flow_core.client._reach import open_nodes
 from flow_core.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:

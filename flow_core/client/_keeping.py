@@ -1,4 +1,4 @@
-"""Where a task's results go, and bringing them there: by its machine through tickets, else by this client."""
+"""Where a task's results go, and that they come there: by its machine through tickets, else by this client."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from flow_core.client._logs import open_nodes
-from flow_core.errors import CapabilityError, ConflictError, FlowError, NotFoundError
+from flow_core.client._reach import config_of, open_nodes
+from flow_core.errors import ConflictError, FlowError, NotFoundError
 from flow_core.settings._model import OWN_STORE
 from flow_core.types import parse_ref
 
 if TYPE_CHECKING:
-    from flow_core.client._plan import Plan
     from flow_core.client._session import Session
     from flow_core.faces import Provider, ResultStore
     from flow_core.journal import KeepingRow, TaskRow
@@ -23,69 +20,16 @@ if TYPE_CHECKING:
     from flow_core.results import Manifest
     from flow_core.results._tickets import Leave
     from flow_core.settings import Profile
-    from flow_core.types import Bundle, Submission, TaskConfig
+    from flow_core.types import TaskConfig
 
-KINDS = ("artifact", "result", "log")
 _EVERY = 10.0  # seconds
 _RENEW_EVERY = 3600.0  # seconds; leave that never lasts long is not asked for all the time
 _GONE_AFTER = 86400.0  # seconds
 
 
-@attrs.frozen
-class Arrangement:
-    """Where one task's results go, which kinds, how long its machine waits for the store (seconds), and its tickets."""
-
-    store: str
-    kinds: tuple[str, ...]
-    wait: float
-    leave: Leave | None
-
-    def completed(self, bundle: Bundle) -> Bundle:
-        """Return the bundle with what the runner must know; the tickets travel with the secrets."""
-        document = {**bundle.document, "keep": {"kinds": list(self.kinds), "wait": self.wait}}
-        if self.leave is None:
-            return attrs.evolve(bundle, document=document)
-        from flow_core.results._tickets import SECRET
-        from flow_core.types import SecretBox
-
-        box = SecretBox({**bundle.secrets.values, SECRET: self.leave.text})
-        return attrs.evolve(bundle, document=document, secrets=box)
-
-
 def store_of(config: TaskConfig, profile: Profile) -> str | None:
     """Return the store that a task's results go to; None where it keeps nothing, or only on its node."""
     return config.result_store or profile.result_store or (OWN_STORE if config.outputs else None)
-
-
-def arrange(session: Session, plan: Plan, task_id: str) -> Arrangement | None:
-    """Find out where a task's results go, and ask for the tickets. None where they stay on its node."""
-    config, facts = plan.config, plan.provider.facts
-    store = store_of(config, plan.profile)
-    if store is None:
-        return None
-    from flow_core.results._tickets import leave
-
-    chosen = config.result_store or plan.profile.result_store
-    # What is run here is kept here, with its logs: only what would be overwritten needs a copy.
-    kinds = KINDS if chosen or not facts.shares_client_files else KINDS[:1]
-    shared = is_shared(session, plan.provider, store)
-    given = leave(session.result_store(store), task_id, config, shared)
-    return Arrangement(store, kinds, session.settings.result_store(store).store.wait, given)
-
-
-def with_start(session: Session, plan: Plan, kept: Arrangement, submission: Submission) -> Submission:
-    """Have the task's machine fetch all of it from the store, where the provider asks for that and the store can."""
-    if not plan.provider.facts.starts_from_store or kept.leave is None or plan.config.num_instances > 1:
-        return submission
-    from flow_core.results import prepare_start, publish_code
-    from flow_core.results._tickets import lifetime
-
-    store, seconds = session.result_store(kept.store), lifetime(plan.config)
-    try:
-        start = prepare_start(store, submission.task_id, seconds)
-    except CapabilityError:
-        return submission
-    return attrs.evolve(publish_code(store, submission, seconds), start=start)
 
 
 def is_shared(session: Session, provider: Provider, store: str) -> bool:
@@ -173,7 +117,6 @@ def _told(nodes: Mapping[int, Node], over: bool) -> dict[int, Any]:
 
 def _renew(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     """Bring fresh tickets to a task that outlives those it has."""
-    from flow_core.client._refresh import config_of
     from flow_core.results._tickets import is_stale
 
     if keeping.expires_at is None or not is_stale(keeping.expires_at, config_of(row)):
@@ -188,7 +131,6 @@ def _renew(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
 
 
 def _leave(session: Session, row: TaskRow, keeping: KeepingRow) -> Leave | None:
-    from flow_core.client._refresh import config_of
     from flow_core.results._tickets import leave
 
     shared = is_shared(session, session.provider(row.profile), keeping.store)
@@ -209,7 +151,6 @@ def reachable(session: Session, row: TaskRow) -> dict[int, Node]:
 
 def _hurry(session: Session, row: TaskRow, keeping: KeepingRow, node: Node, found: Any) -> None:
     """The machine is at it: give it fresh tickets where it needs some, and start it again where it was killed."""
-    from flow_core.client._refresh import config_of
     from flow_core.results._tickets import is_stale
 
     state, config = found["upload"] or {}, config_of(row)
@@ -249,7 +190,6 @@ def _carry_thing(store: ResultStore, node: Node, thing: Mapping[str, Any]) -> di
 
 def _let_go(session: Session, row: TaskRow, nodes: Iterable[Node] = ()) -> None:
     """Say on its machines that all is stored; their provider, which may hold them for that, looks again or is told."""
-    from flow_core.client._refresh import config_of
 
     provider = session.provider(row.profile)
     if provider.facts.shares_client_files or row.ref is None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from flow_core.client._reach import open_nodes
 from flow_core.client._stored_logs import stored_nodes
 from flow_core.errors import FlowError, LogsGoneError, NotFoundError, StateError, TransientError, UnavailableError
 from flow_core.types import FINAL_STATES, LogChunk, LogCursor, TaskRef, parse_ref
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
     from flow_core.nodes import Node
-    from flow_core.types import NodeAccess
 
 STREAMS = ("stdout", "stderr")
 _AHEAD = 64  # chunks that a fast node may be ahead of the reader
@@ -24,23 +24,6 @@ _CHECK_SECONDS = 2.0
 _LOOK_SECONDS = 0.25
 _AGAIN_SECONDS = 2.0
 _PATIENCE_SECONDS = 60.0
-
-
-def node_groups(accesses: Collection[NodeAccess]) -> list[tuple[NodeAccess, list[int]]]:
-    """Return one access per folder, with the ranks that are found there."""
-    groups: dict[tuple[str, str | None, int, str], tuple[NodeAccess, list[int]]] = {}
-    for access in accesses:
-        place = (access.kind, access.host, access.port, access.path)
-        groups.setdefault(place, (access, []))[1].append(access.rank)
-    return list(groups.values())
-
-
-def open_nodes(provider: Provider, ref: TaskRef, ranks: Collection[int] | None = None) -> list[tuple[Node, list[int]]]:
-    """Open the nodes of a task that can be reached, each with the ranks it holds."""
-    from flow_core.nodes import open_node
-
-    reachable = [a for a in provider.node_access(ref) if a.kind != "none" and (ranks is None or a.rank in ranks)]
-    return [(open_node(access), held) for access, held in node_groups(reachable)]
 
 
 def read_log(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from flow_core.client._reach import config_of, open_nodes
 from flow_core.errors import FlowError, NotFoundError
 from flow_core.types import TaskRef, TaskReport, format_ref, parse_ref
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import SubmissionRow, TaskRow
-    from flow_core.types import TaskConfig
 
 RECONCILE_EVERY = 10.0
 _MISSING_FOR = 30.0
@@ -98,8 +98,6 @@ def _in_folder(provider: Provider, ref: TaskRef) -> TaskReport | None:
     """Return the end as a task's folder has it, where that can be read."""
     if "flow_node_access" not in provider.supports:
         return None
-    from flow_core.client._logs import open_nodes
-
     try:
         found = [node.report() for node, _ in open_nodes(provider, ref)]
     except FlowError:  # the machine is gone
@@ -116,15 +114,6 @@ def _grace(session: Session, row: TaskRow) -> float:
 def _is_known(row: TaskRow, report: TaskReport) -> bool:
     """Whether a task still waits for the same reason: of ten thousand that do, none is looked up in the journal."""
     return (row.state, row.reason) == ("pending", report.reason) and report.state == "pending" and not report.attempts
-
-
-def config_of(row: TaskRow) -> TaskConfig:
-    """Return the config that a task was submitted with."""
-    import json
-
-    from flow_core.spec import from_mapping
-
-    return from_mapping(json.loads(row.config))
 
 
 def apply(session: Session, reports: Mapping[str, TaskReport]) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from flow_core.client._arrangement import arrange, with_start
 from flow_core.client._companions import keep
-from flow_core.client._keeping import arrange, with_start
 from flow_core.client._needs import dependencies, find_secrets
 from flow_core.client._refresh import adopt
 from flow_core.errors import ConfigError, FlowError, PluginError, ProviderError, StateError, TransientError
@@ -27,7 +27,7 @@ from flow_core.types import (
 )
 
 if TYPE_CHECKING:
-    from flow_core.client._keeping import Arrangement
+    from flow_core.client._arrangement import Arrangement
     from flow_core.client._plan import Plan
     from flow_core.client._session import Session
     from flow_core.journal import NewSubmission, NewTask, TaskRow

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from flow_core.client._logs import open_nodes, read_log
+from flow_core.client._logs import read_log
+from flow_core.client._reach import open_nodes
 from flow_core.client._stored_logs import stored_nodes
 from flow_core.errors import FlowError
 from flow_core.types import LogChunk, LogCursor, Position, parse_ref

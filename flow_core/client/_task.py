@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic
 
 from flow_core.client._exit import exit_status
-from flow_core.client._logs import STREAMS, open_nodes, read_log, sleep
-from flow_core.client._refresh import CANCEL_REQUESTED, config_of, refresh
+from flow_core.client._logs import STREAMS, read_log, sleep
+from flow_core.client._reach import config_of, open_nodes
+from flow_core.client._refresh import CANCEL_REQUESTED, refresh
 from flow_core.errors import (
     ConfigError,
     FlowError,

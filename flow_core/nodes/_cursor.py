@@ -1,4 +1,4 @@
-"""Cursors in the two forms they have: core's records, and the runner's plain offsets."""
+"""What is read of a log, and from where: streams, and cursors as core's records and as the runner's plain offsets."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Key = tuple[int, int, str]
+STREAMS = ("stdout", "stderr")
 
 
 def to_offsets(cursor: LogCursor) -> dict[Key, int]:

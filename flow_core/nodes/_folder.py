@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import NotFoundError
 from flow_core.nodes import _files, _process
-from flow_core.nodes._cursor import from_offsets, to_offsets
-from flow_core.nodes._node import STREAMS
+from flow_core.nodes._cursor import STREAMS, from_offsets, to_offsets
 from flow_core.nodes._report import at_home, report
 from flow_core.nodes._usage import NodeUsage, look
 from flow_core.runner import files, kept, reader

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flow_core.errors import CapabilityError
+from flow_core.nodes._cursor import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from flow_core.nodes._host import SshHost
     from flow_core.nodes._usage import NodeUsage
     from flow_core.types import LogChunk, LogCursor, NodeAccess, ShellSession, TaskReport
-
-STREAMS = ("stdout", "stderr")
 
 
 class Node(Protocol):

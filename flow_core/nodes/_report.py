@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from flow_core.errors import NotFoundError, StateError
-from flow_core.runner import bundle, record, task
+from flow_core.runner import bundle, outcome, record, task
 from flow_core.types import Attempt, NodeReport, TaskListing, TaskRef, TaskReport
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def parse_report(doc: Mapping[str, Any]) -> TaskReport:
 
 
 def _observe(folder: Path) -> dict[str, Any]:
-    found = record.report(str(folder))
+    found = outcome.report(str(folder))
     folder.stat()  # what was put away while it was looked at looks like a task that has not begun
     return found
 

@@ -12,9 +12,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from flow_core.errors import ConfigError, FlowError, NotFoundError, StateError, TransientError
 from flow_core.nodes import _files, _logs, _remote
-from flow_core.nodes._cursor import from_offsets, to_offsets
+from flow_core.nodes._cursor import STREAMS, from_offsets, to_offsets
 from flow_core.nodes._host import REFUSED, SshHost, words
-from flow_core.nodes._node import STREAMS
 from flow_core.nodes._report import parse_report
 from flow_core.nodes._usage import NodeUsage, parse_usage
 from flow_core.runner import bundle, reader

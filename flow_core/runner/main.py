@@ -51,7 +51,7 @@ def _signal(args: List[str]) -> int:
 def _status(args: List[str]) -> int:
     import json
 
-    from .record import report
+    from .outcome import report
 
     print(json.dumps(report(args[0])))
     return 0
@@ -60,7 +60,7 @@ def _status(args: List[str]) -> int:
 def _reports(args: List[str]) -> int:
     import json
 
-    from .record import report
+    from .outcome import report
 
     for folder in args:
         try:

@@ -232,6 +232,18 @@ def read_attempt(folder: str, number: int, ranks: int) -> Dict[int, Exit]:
     return {rank: read_exit(attempt_dir(folder, number, rank) + "/exit") for rank in range(ranks)}
 
 
+def report(folder: str) -> Doc:
+    """What the folder says about its task now, in the form of a ``TaskReport``.
+
+    Right while it runs, after its end, and when whoever ran it was killed. Raises FileNotFoundError
+    when the folder is gone (it moves to ``done/`` at the end: ``locate`` it again).
+    """
+    final = read_final(folder)
+    if final is not None and os.path.exists(folder + "/tickets.json"):
+        return dict(final, machine_held=True)
+    return final or observe(folder)
+
+
 def observe(folder: str) -> Doc:
     """The report of a task that has no final one; nothing is written."""
     bundle = read_json(folder + "/bundle.json")

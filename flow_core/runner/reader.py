@@ -214,12 +214,12 @@ def write_frames(
 
 
 def _end(folder: Folder, fd: int, follow: bool) -> Dict[str, Any]:
-    from . import record
+    from . import outcome, record
 
     moved = "/proc/self/fd/%d" % fd  # leads to the folder wherever it is now; there is none outside Linux
     path = moved if isinstance(folder, int) or os.path.isdir(moved) else os.fspath(folder)
     final = record.read_final(path) is not None
-    return {"end": "final" if final else "closed" if follow else "now", "report": record.report(path)}
+    return {"end": "final" if final else "closed" if follow else "now", "report": outcome.report(path)}
 
 
 def parse_frames(inp: BinaryIO) -> Iterator[Union[Piece, Dict[str, Any]]]:

@@ -247,17 +247,3 @@ def _beside(path: str, data: bytes, mode: int) -> str:
 def read_final(folder: str) -> Optional[Doc]:
     """The final report of a task; None while it has not ended."""
     return read_json(folder + "/final.json")
-
-
-def report(folder: str) -> Doc:
-    """What the folder says about its task now, in the form of a ``TaskReport``.
-
-    Right while it runs, after its end, and when whoever ran it was killed. Raises FileNotFoundError
-    when the folder is gone (it moves to ``done/`` at the end: ``locate`` it again).
-    """
-    from . import outcome
-
-    final = read_final(folder)
-    if final is not None and os.path.exists(folder + "/tickets.json"):
-        return dict(final, machine_held=True)
-    return final or outcome.observe(folder)

@@ -127,7 +127,7 @@ class Bench:
 
     def log_of(self, ref: TaskRef) -> bytes:
         """Return the standard output of what was ordered from the provider itself."""
-        from flow_core.client._logs import open_nodes
+        from flow_core.client._reach import open_nodes
         from flow_core.types import LogCursor
 
         nodes = open_nodes(self.provider, ref)

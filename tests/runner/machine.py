@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from flow_core.runner import queue, record
+from flow_core.runner import outcome, queue, record
 
 Doc = dict[str, Any]
 DEADLINE = 20.0
@@ -109,7 +109,7 @@ class Machine:
     def report(self, task: str) -> Doc:
         while True:
             try:
-                return record.report(str(self.folder(task)))
+                return outcome.report(str(self.folder(task)))
             except FileNotFoundError:
                 continue
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from flow_core.runner import archive, command, record
+from flow_core.runner import archive, command, outcome, record
 
 from .machine import Machine, bundle, until
 
@@ -156,7 +156,7 @@ def preempted(folder: Folder, code: int) -> subprocess.Popen[bytes]:
 
 def test_a_preempted_attempt_is_followed_by_another_one_where_it_is_run_next(folder: Folder) -> None:
     preempted(folder, 9)
-    found = record.report(str(folder.path))
+    found = outcome.report(str(folder.path))
     assert (found["state"], [a["state"] for a in found["attempts"]]) == ("pending", ["preempted"])
     assert folder.code(0) == 0
     final = folder.final()
@@ -174,10 +174,10 @@ def test_an_attempt_that_a_notice_ended_is_not_repeated_before_the_machine_goes_
     process = folder.stage("echo ready; test $FLOW_ATTEMPT = 2 || exec sleep 60", **keys).spawn(0)
     folder.ready()
     notice.touch()
-    until("the end of the attempt", lambda: record.report(str(folder.path))["attempts"][0]["state"] == "preempted")
+    until("the end of the attempt", lambda: outcome.report(str(folder.path))["attempts"][0]["state"] == "preempted")
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(1.5)
-    report = record.report(str(folder.path))
+    report = outcome.report(str(folder.path))
     assert (report["state"], len(report["attempts"])) == ("pending", 1)
 
     notice.unlink()
@@ -196,9 +196,9 @@ def test_no_attempt_begins_while_the_machine_is_about_to_be_taken_back(folder: F
     process = folder.stage(line, preempt={"kind": "file", "path": str(notice)}).spawn(0)
     folder.ready()
     notice.touch()
-    until("the end of the first attempt", lambda: "preempted" in str(record.report(str(folder.path))["attempts"]))
+    until("the end of the first attempt", lambda: "preempted" in str(outcome.report(str(folder.path))["attempts"]))
     time.sleep(1.5)  # the next one would have begun long before
-    assert len(record.report(str(folder.path))["attempts"]) == 1
+    assert len(outcome.report(str(folder.path))["attempts"]) == 1
     notice.unlink()  # it was called off
 
     assert process.wait(60) == 0
@@ -219,8 +219,8 @@ def test_a_killed_runner_leaves_the_exit_code_to_the_watcher(folder: Folder) -> 
     folder.ready()
     process.kill()
     process.wait()
-    until("the end", lambda: record.report(str(folder.path))["state"] == "failed")
-    assert record.report(str(folder.path))["attempts"][-1]["exit_code"] == 8
+    until("the end", lambda: outcome.report(str(folder.path))["state"] == "failed")
+    assert outcome.report(str(folder.path))["attempts"][-1]["exit_code"] == 8
     assert folder.code(0) == 8
 
 
@@ -304,7 +304,7 @@ def test_status_cancel_and_signal_from_the_node(folder: Folder, runner: Runner) 
 def test_exec_has_the_tasks_environment_and_place(folder: Folder, runner: Runner) -> None:
     folder.stage("sleep 1", env={"MINE": "1"}, num_instances=2)
     process = folder.spawn(0, 1)
-    until("it runs", lambda: record.report(str(folder.path))["state"] == "running")
+    until("it runs", lambda: outcome.report(str(folder.path))["state"] == "running")
     done = runner("exec", folder.path, 1, "--", "sh", "-c", "echo $MINE $RANK; pwd; exit 9")
     assert done.returncode == 9
     assert done.stdout.decode().splitlines() == ["1 1", str(folder.path / "work")]

@@ -197,14 +197,14 @@ def _config(
     warning = request.read("signal", values.signal, None)
     env, secrets = script.exported(request, environ)
     name = job_name(script, request)
-    labels = {"job-name": name} if name != flow_name(name) else {}
+    labels = {"job-name": name} if name != values.flow_name(name) else {}
     comment = request.text("comment")
     own = native(request)
     if waits_natively:
         own["dependency"] = request.text("dependency")
     return TaskConfig(
         command=(*_START, name, *script.arguments),
-        name=flow_name(name),
+        name=values.flow_name(name),
         num_instances=shape.nodes,
         resources=_resources(request, shape),
         env=env,
@@ -222,12 +222,6 @@ def _config(
 def job_name(script: Script, request: Request) -> str:
     """Return the name as Slurm has it: what was asked for, else the file's."""
     return request.text("job-name") or script.name
-
-
-def flow_name(name: str) -> str:
-    """Return the nearest name that Flow allows."""
-    word = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:48].rstrip("-._")
-    return word or "sbatch"
 
 
 def _signal_name(number: int) -> str:

@@ -195,3 +195,9 @@ def _dependency(item: str) -> Dependency:
     if kind not in known or not jobs or not all(re.fullmatch(r"\d+(_(\d+|\*))?(\+\d+)?", job) for job in jobs):
         raise ValueError("a dependency is KIND:ID[:ID], as afterok:1234, or singleton")
     return Dependency(kind, tuple(jobs))
+
+
+def flow_name(name: str) -> str:
+    """Return the nearest name that Flow allows."""
+    word = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip("-._")[:48].rstrip("-._")
+    return word or "sbatch"

@@ -42,9 +42,7 @@ def _words(request: Request, condition: values.Dependency, index: int | None) ->
 
 
 def _namesakes(request: Request) -> list[Task]:
-    from flow_slurm.sbatch.mapping import flow_name
-
-    return Flow().tasks(limit=None, states=LIVE_STATES, name=flow_name(request.text("job-name")))
+    return Flow().tasks(limit=None, states=LIVE_STATES, name=values.flow_name(request.text("job-name")))
 
 
 def _named(request: Request, job: str, index: int | None) -> list[Task]:
