@@ -21,8 +21,8 @@ from flow_core.types import LogChunk, LogCursor
 Start = Callable[[LogCursor, IO[bytes]], "subprocess.Popen[bytes]"]
 Explain = Callable[[int, bytes], "FlowError | None"]
 
-_TRIES = 5
-_SOON, _LATER = 0.2, 2.5  # seconds until the next try: after one that spoke; after a vain one, time to learn of an end
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds until the next try, at a node that answers but has nothing to tell yet
+_CUT_OFF = 4.5  # seconds until the next try at one that cannot be reached: time to learn that its task has ended
 _LOOK = 0.5  # seconds between two questions whether to go on
 _SILENCE = 35.0  # seconds; the node says something at least each ten
 _GREETING = 1 << 20  # bytes that a login script may print
@@ -45,10 +45,10 @@ def read(start: Start, explain: Explain, cursor: LogCursor, closed: Callable[[],
         tries = 0 if reading.spoke else tries + 1
         if reading.ended:
             return
-        over = _pause(_LATER if tries else _SOON, closed)
+        over = _pause(_CUT_OFF if tries and reading.cut else _PAUSES[max(tries - 1, 0)], closed)
         if over and not reading.cut:
             return
-        if over or tries >= _TRIES:
+        if over or tries >= len(_PAUSES):
             raise reading.trouble
 
 

@@ -183,7 +183,7 @@ def test_a_node_that_cannot_be_reached_is_no_state_of_the_task(
     sshd.stop()
     with pytest.raises(TransientError, match=r"cannot be reached: .*refused"):
         node.report()
-    monkeypatch.setattr("flow_core.nodes._logs._LATER", 0.0)
+    monkeypatch.setattr("flow_core.nodes._logs._CUT_OFF", 0.0)
     with pytest.raises(TransientError, match="cannot be reached"):
         list(node.read(LogCursor(), follow=True))
 

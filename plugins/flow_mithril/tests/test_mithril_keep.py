@@ -157,7 +157,8 @@ def test_several_machines_and_their_volume_are_taken_together(platform: Double, 
     assert first.wait(PATIENCE) == 0
     alone = flow.submit("cat /data/*", num_instances=2, keep=1.0)
     assert alone.wait(PATIENCE) == 0
-    again = flow.submit("cat /data/* ; touch /data/$FLOW_TASK_ID.$NODE_RANK; sleep 1; ls /data | wc -l", **wants)
+    both = "until [ $(ls /data | wc -l) = 4 ]; do sleep 0.1; done"
+    again = flow.submit(f"cat /data/* ; touch /data/$FLOW_TASK_ID.$NODE_RANK; {both}; ls /data | wc -l", **wants)
 
     assert again.wait(PATIENCE) == 0
     assert order(first) == order(alone) == order(again)

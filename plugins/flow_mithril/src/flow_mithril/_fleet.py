@@ -224,6 +224,9 @@ class Fleet:
                     raise TransientError("the machine no longer has the task's folder")
                 if held:
                     return _held(report, held)
+                if not report.is_final:
+                    raise TransientError("what was fetched does not say how it ended")
+                nodes.conclude(kept, report)  # a full disk there has no room for this file
                 return self.let_go(record, order, report)
         except BlockingIOError:
             raise TransientError("another flow command fetches its logs") from None
