@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
 import sys
 from collections.abc import Mapping
 
@@ -18,7 +21,9 @@ def one_of(question: str, answers: Mapping[str, str]) -> str:
     width = max(map(len, answers))
     lines = [f"flow: {question}", *(f"  {answer:{width}}  {meaning}" for answer, meaning in answers.items())]
     click.echo("\n".join(lines), err=True)
-    return str(click.prompt("flow: your answer, kept for next time", type=click.Choice(list(answers)), err=True))
+    while (answer := _line(f"flow: your answer, kept for next time ({', '.join(answers)}): ")) not in answers:
+        click.echo(f"flow: {answer!r} is none of them", err=True)
+    return answer
 
 
 def confirm(what: str, yes: bool) -> None:
@@ -27,7 +32,7 @@ def confirm(what: str, yes: bool) -> None:
         return
     if not is_possible():
         raise click.UsageError(f"this would {what}: say --yes")
-    if not click.confirm(f"flow: {what}?", err=True):
+    if _line(f"flow: {what}? [y/N]: ").lower() not in ("y", "yes"):
         raise click.Abort
 
 
@@ -39,3 +44,20 @@ def value(name: str, hidden: bool, words: str = "") -> str:
     if not line:
         raise click.UsageError(f"no {name} was given on stdin")
     return line.rstrip("\r\n")
+
+
+def _line(question: str) -> str:
+    """Return the line that the person types. Ctrl-C before the reading has begun is not lost, as it is in ``input``."""
+    told, tell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    former = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    try:
+        click.echo(question, nl=False, err=True)
+        while sys.stdin not in select.select([sys.stdin, told], [], [])[0]:
+            os.read(told, 64)  # of a signal that ends nothing
+    finally:
+        signal.set_wakeup_fd(former)
+        os.close(told)
+        os.close(tell)
+    if not (line := sys.stdin.readline()):
+        raise click.Abort
+    return line.strip()

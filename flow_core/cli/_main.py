@@ -38,7 +38,7 @@ def _guarded(invocation: Invocation) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         return PIPE_CLOSED
     except Exception as error:
         return _failed(error, invocation)
@@ -50,7 +50,7 @@ def _failed(error: Exception, invocation: Invocation) -> int:
     try:
         return report(error, invocation)
     except BrokenPipeError:
-        _drop_output()
+        _drop(sys.stdout)
         return PIPE_CLOSED
     except OSError:  # nobody can be told
         return understand(error).exit_code
@@ -76,10 +76,11 @@ def _invoke(invocation: Invocation) -> int:
 
 def _end_output() -> None:
     """Whatever could not be written has been told: the interpreter's own last try must not change the status."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        _drop_output()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _drop(stream)
 
 
 def _open_closed_streams() -> None:
@@ -103,10 +104,10 @@ def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
     sys.stderr.write(f"flow: warning: {' '.join(str(message).split())}\n")
 
 
-def _drop_output() -> None:
-    """Point stdout at nothing, or the interpreter complains at its end about what it cannot flush."""
+def _drop(stream: TextIO) -> None:
+    """Point a stream at nothing, or the interpreter complains at its end about what it cannot flush."""
     with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _note_status(status: int) -> None:

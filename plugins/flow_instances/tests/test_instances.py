@@ -233,7 +233,7 @@ def test_the_example_of_the_readme_runs(bootable: None, capsys: pytest.CaptureFi
     page = Path(__file__).parents[1] / "README.md"
     code = page.read_text("utf-8").partition("```python\n")[2].partition("```")[0]
     exec(compile(code, str(page), "exec"), {})
-    assert "sshd is up" in capsys.readouterr().out
+    assert "END SSH HOST KEY KEYS" in capsys.readouterr().out
 
 
 def test_a_machine_on_its_way_can_be_deleted_and_leaves_nothing(site: Site) -> None:
