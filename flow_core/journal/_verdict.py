@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PENDING, _PROVISIONING, _RUNNING, _CANCELLED = "pending", "provisioning", "running", "cancelled"
 _OWN_ENDS = frozenset({"succeeded", "failed", "timed_out"})
+_TICK = 0.02  # seconds that the time of an exit record, which is a file's, may be behind the clock
 
 
 @attrs.frozen
@@ -69,7 +70,7 @@ def _with_cancel(task: TaskRow, report: TaskReport, known: Mapping[int, Held]) -
         )
     if cancel is None or report.state not in {_CANCELLED, "preempted", *_OWN_ENDS}:
         return report
-    if latest and ended is not None and ended < cancel:
+    if latest and ended is not None and ended < cancel - (_TICK if report.state == _CANCELLED else 0.0):
         waited = task.attempt > latest.attempt.number  # for a next attempt, which the cancel has kept from coming
         return report if waited or report.state != _CANCELLED else attrs.evolve(report, state=_own_end(latest))
     # Nobody saw when it ended: a task that was stopped seldom says 0.

@@ -212,6 +212,13 @@ def test_an_exit_record_that_is_older_than_the_cancel_wins(journal, accepted, st
     assert (change.new_state, change.task.exit_code) == (state, code)
 
 
+def test_an_end_that_a_cancel_brought_is_one_though_its_file_is_a_clock_tick_older(journal, accepted):
+    row = accepted()
+    journal.request_cancel(row.id, at=20.003)
+    change = journal.apply(row.id, _report("cancelled", _ended("cancelled", 143, ended=20.0)))
+    assert (change.new_state, change.task.exit_code) == ("cancelled", 143)
+
+
 def test_a_cancel_while_the_next_attempt_was_waited_for_is_one(journal, accepted):
     row = accepted()
     journal.apply(row.id, _report("pending", _ended("failed", 1, ended=20.0)))
