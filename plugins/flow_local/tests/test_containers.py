@@ -236,8 +236,12 @@ def test_its_end_is_seen_when_the_watcher_and_the_server_were_killed(
 ) -> None:
     task = contained.submit("echo ready; until [ -e go ]; do sleep 0.05; done; exit 5", image=IMAGE)
     _orphan(task, home)
-    task.refresh()
-    until("another server follows its command", lambda: _is_followed(end(task, home).task[0], home))  # type: ignore[index]
+
+    def followed() -> bool:
+        task.refresh()
+        return _is_followed(end(task, home).task[0], home)  # type: ignore[index]
+
+    until("another server follows its command", followed)
     (project / "go").touch()
     assert task.wait(timeout=30) == 5
 
