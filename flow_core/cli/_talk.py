@@ -23,8 +23,10 @@ def say(text: str) -> None:
         sys.stderr.flush()
     except BrokenPipeError:
         raise
-    except OSError:
-        pass
+    except OSError:  # a stream without what could not be written, or each later flush would fail of it
+        sys.stderr = open(  # noqa: SIM115 - it stays open
+            sys.stderr.fileno(), "w", encoding=sys.stderr.encoding, errors="backslashreplace", closefd=False
+        )
 
 
 def quoted(row: TaskRow) -> str:
