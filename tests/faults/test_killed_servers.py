@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from pathlib import Path
 
 from flow_core import Flow
 
@@ -56,6 +59,19 @@ def test_who_follows_the_log_sees_its_end_though_all_were_killed(flow: Flow, mac
     assert list(log) == []
     assert task.status == "lost"
     assert "killed" in task.reason
+
+
+def test_what_ended_while_its_server_was_dying_is_tidied(flow: Flow, machine, project: Path, eventually) -> None:
+    task = flow.submit("setsid sleep 60 & until [ -e go ]; do sleep 0.05; done")
+    eventually(lambda: set(machine.processes().values()) >= {"serve", "guardian"} and task.status == "running")
+    servers = [pid for pid, role in machine.processes().items() if role in ("serve", "guardian")]
+    for pid in servers:
+        os.kill(pid, signal.SIGSTOP)  # it holds its lock, as one does that is killed and not gone yet
+    (project / "go").touch()
+    eventually(lambda: "watcher" not in machine.processes().values())
+    threading.Timer(0.02, lambda: [os.kill(pid, signal.SIGKILL) for pid in servers]).start()
+    assert task.status == "succeeded"
+    eventually(lambda: machine.processes() == {})
 
 
 def test_nothing_is_left_after_the_last_task(flow: Flow, machine, eventually) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +34,7 @@ from flow_core import (
 )
 from flow_core.hookspecs import NodeHooks, ProvisionHooks, VolumeHooks
 from flow_core.settings import paths
-from flow_core.types import DoctorCheck, QueuedTask, SecretBox
+from flow_core.types import FINAL_STATES, DoctorCheck, QueuedTask, SecretBox
 from flow_local import _check, _doctor, _vault
 from flow_local._engines import INSTALL, Engine, find
 from flow_local._machine import Machine, cores, detect
@@ -48,6 +49,8 @@ PASSED = (
 
 _MANY = 20  # tasks; of fewer each folder is looked at
 _TOGETHER = 50  # tasks staged between two calls of the queue
+
+_PAUSE, _PATIENCE = 0.001, 0.5  # seconds: who serves needs less to put a task away, unless it left much behind
 
 _FACTS = ProviderFacts(
     shares_client_files=True,
@@ -218,6 +221,7 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         trouble = self._call() if nodes.is_abandoned(self._root) else ""  # whoever ran them may have been killed
         waiting = nodes.waiting_reports(self._root, [ref.id for ref in refs]) if len(refs) > _MANY else {}
         reports = {ref: waiting.get(ref.id) or self._report(ref) for ref in refs}
+        self._see_away(ref.id for ref, report in reports.items() if report and report.state in FINAL_STATES)
         return {ref: _troubled(report, trouble) for ref, report in reports.items() if report is not None}
 
     def _call(self, request_id: str = "") -> str:
@@ -227,6 +231,16 @@ class LocalProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         except (StateError, TransientError) as error:
             return error.message
         return ""
+
+    def _see_away(self, ended: Iterable[str]) -> None:
+        """Have what ended put away: a server that was killed in the middle of that seems to serve until it is gone."""
+        deadline = time.monotonic() + _PATIENCE
+        for request_id in ended:
+            while (self._root / "tasks" / request_id).exists() and time.monotonic() < deadline:
+                if nodes.is_abandoned(self._root):
+                    self._call()
+                    return
+                time.sleep(_PAUSE)
 
     def _report(self, ref: TaskRef) -> TaskReport | None:
         for _ in range(3):  # the folder moves when the task ends
