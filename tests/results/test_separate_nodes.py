@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -50,7 +49,7 @@ def test_the_logs_of_all_nodes_are_there_when_the_nodes_are_gone(apart: Flow, ke
     task = apart.run("echo said $RANK", num_instances=2, result_store="web", stream=False)
     assert kept(apart, task) == "kept"
     for rank in "01":
-        shutil.rmtree(tmp_path / "nodes" / rank)
+        (tmp_path / "nodes" / rank).rename(tmp_path / f"gone-{rank}")
         (tmp_path / "nodes" / rank).mkdir()
 
     assert {(chunk.rank, chunk.data) for chunk in task.logs()} == {(0, b"said 0\n"), (1, b"said 1\n")}

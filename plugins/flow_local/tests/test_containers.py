@@ -317,6 +317,7 @@ def test_a_health_command_runs_in_the_container_and_one_that_hangs_is_killed(con
             "interval": 0.2,
             "timeout": 2.0,
             "failures": 1,
+            "start_period": 60.0,  # the first look may take its engine longer
         },
     )
     until("it is ready", lambda: task.ready)
