@@ -98,9 +98,16 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     late = [rank for rank, told in found.items() if told["pending"]]
     for rank in late:
         _hurry(session, row, keeping, nodes[rank], found[rank])
-    if not late and found[0]["report"] is not None:
+    if found[0]["report"] is None:
+        _have_it_written(session, row)
+    elif not late:
         record(session, _carry(store, row, nodes, found))
         _let_go(session, row, nodes.values())
+
+
+def _have_it_written(session: Session, row: TaskRow) -> None:
+    """The end is known, but who was to write it down may be gone: the provider, asked again, starts that again."""
+    session.provider(row.profile).status([parse_ref(row.ref or "")[2]])
 
 
 def _told(nodes: Mapping[int, Node], over: bool) -> dict[int, Any]:

@@ -91,13 +91,28 @@ def test_uploader_and_server_killed_the_next_command_brings_the_results_there(
     task = flow.run("echo one >a", outputs=["a"], result_store="web", stream=False)
     place = folder(flow, task)
     until(lambda: upload_state(place) == "waiting")
+    kill_all_of_local()
+    web.refuse_after = None
+    assert kept(flow, task) == "kept"
+
+
+def test_a_server_killed_after_the_end_was_told_and_before_it_was_written_is_made_up_for(
+    flow: Flow, web: Server, kept: Kept
+) -> None:
+    left = "(trap '' TERM; while :; do sleep 0.1; done)"  # what the server is busy with
+    task = flow.submit(f"echo one >a; {left} & exit 0", outputs=["a"], result_store="web")
+    until(lambda: flow.task(task.id).status == "succeeded")
+    assert not list(Path(os.environ["FLOW_HOME"]).glob("state/local/done/*/*"))
+    kill_all_of_local()
+    assert kept(flow, task) == "kept"
+
+
+def kill_all_of_local() -> None:
     ours = str(Path(os.environ["FLOW_HOME"]) / "state" / "local")
     while pids := processes(ours):
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    web.refuse_after = None
-    assert kept(flow, task) == "kept"
 
 
 def test_an_uploader_whose_folder_is_gone_ends(flow: Flow, web: Server) -> None:
