@@ -82,9 +82,9 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     from flow_core.results import discard_start, read_manifest
 
     store = session.result_store(keeping.store)
+    discard_start(store, row.id)  # it has the task's secrets, and no machine will begin any more
     try:
         record(session, read_manifest(store, row.id))
-        discard_start(store, row.id)
         _let_go(session, row)
         return
     except NotFoundError:

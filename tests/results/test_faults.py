@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import attrs
 import pytest
 
 from flow_core.client import Flow, Task
-from flow_core.errors import LogsGoneError
+from flow_core.errors import LogsGoneError, QuotaError
 from flow_core.nodes import report
 from flow_core.runner.record import done_dir, read_json
-from flow_core.types import parse_ref
+from flow_core.types import Submission, TaskRef, parse_ref
 from flow_web_store import PATIENCE, Kept, Server
 
 
@@ -242,3 +243,23 @@ def test_a_journal_that_was_lost_finds_the_results_again(flow: Flow, web: Server
         found = again.task(task.id)
     found.refresh()
     assert found.artifacts[0].open().read() == b"one\n"
+
+
+def test_what_a_refused_task_was_to_start_from_does_not_stay_in_the_store(
+    flow: Flow, web: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = flow.provider("local")
+
+    def refuse(submission: Submission) -> TaskRef:
+        assert submission.start is not None
+        submission.start.publish(submission.bundle)
+        assert b"sesame" in b"".join(flow.result_store("web").get(web.stored("tasks/")[-1]))
+        raise QuotaError("no machine of this kind is left")
+
+    monkeypatch.setenv("TOKEN", "sesame")
+    monkeypatch.setattr(provider, "facts", attrs.evolve(provider.facts, starts_from_store=True))
+    monkeypatch.setattr(provider, "submit", refuse)
+    with pytest.raises(QuotaError):
+        flow.submit("true", secrets=["TOKEN"], result_store="web", code={"mode": "none"})
+    flow.refresh()
+    assert [key for key in web.stored("tasks/") if "/start-" in key] == []
