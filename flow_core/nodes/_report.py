@@ -156,4 +156,5 @@ def _node(doc: Mapping[str, Any]) -> NodeReport:
         started_at=doc.get("started_at"),
         ended_at=doc.get("ended_at"),
         reason=doc.get("reason", ""),
+        signal_inferred=bool(doc.get("signal_inferred")),
     )
