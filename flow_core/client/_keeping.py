@@ -198,6 +198,8 @@ def _carry_thing(store: ResultStore, node: Node, thing: Mapping[str, Any]) -> di
 def _let_go(session: Session, row: TaskRow, nodes: Iterable[Node] = ()) -> None:
     """Say on its machines that all is stored; their provider, which may hold them for that, looks again or is told."""
 
+    from flow_core.client._machines import release
+
     provider = session.provider(row.profile)
     if provider.facts.shares_client_files or row.ref is None:
         return
@@ -209,7 +211,7 @@ def _let_go(session: Session, row: TaskRow, nodes: Iterable[Node] = ()) -> None:
         # Not even final: its machine, which had brought all there, cannot be reached any more.
         held = report is not None and (report.machine_held or not report.is_final)
         if held and not config_of(row).keep and "flow_provision_release" in provider.supports:
-            provider.release(ref)
+            release(session, row)
 
 
 def record(session: Session, manifest: Manifest) -> None:

@@ -75,6 +75,7 @@ def test_a_volume_in_use_is_not_deleted(flow: Flow, project: Path) -> None:
     (project / "go").touch()
     task.wait(timeout=20)
     assert flow.delete_volume("data") is True
+    assert [row.phase for row in flow.session.journal.resources(kind="volume")] == ["released"]
 
 
 def test_a_task_that_is_put_away_while_it_is_looked_at_keeps_no_volume(
