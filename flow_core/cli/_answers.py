@@ -38,7 +38,17 @@ ERROR: Schema = {
 
 _ENDING = {"status": _STATE, "exit_code": _MAYBE_COUNT, "signal": _MAYBE_COUNT, "reason": _TEXT}
 _SPAN = {"started_at": _TIME, "ended_at": _TIME}
-_NODE = _object({"rank": _COUNT, **_ENDING, **_SPAN, "name": _MAYBE_TEXT, "address": _MAYBE_TEXT, "ready": _YES_NO})
+_NODE = _object(
+    {
+        "rank": _COUNT,
+        **_ENDING,
+        **_SPAN,
+        "name": _MAYBE_TEXT,
+        "address": _MAYBE_TEXT,
+        "ready": _YES_NO,
+        "signal_inferred": _YES_NO,
+    }
+)
 _ATTEMPT = _object({"number": _COUNT, **_ENDING, **_SPAN, "nodes": _list(_NODE)})
 _TASK = {
     "id": _TEXT,

@@ -53,6 +53,7 @@ def node_record(node: NodeReport) -> dict[str, object]:
         "started_at": node.started_at,
         "ended_at": node.ended_at,
         "reason": node.reason,
+        "signal_inferred": node.signal_inferred,
     }
 
 

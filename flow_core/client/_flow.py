@@ -311,8 +311,9 @@ class Flow:
 
     def delete_volume(self, name: str, provider: str | None = None) -> bool:
         """Delete a volume and what is in it; nothing else in Flow ever does."""
-        volume = self.volume(name, provider)
-        return self.provider(provider).delete_volume(volume.id)
+        from flow_core.client._submit import delete_volume
+
+        return delete_volume(self.session, self.provider(provider).profile, self.volume(name, provider).id)
 
     def machines(self, provider: str | None = None) -> list[Held]:
         """List what providers hold beside tasks, kept machines and minted keys, of every profile or of one."""

@@ -82,9 +82,9 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     from flow_core.results import discard_start, read_manifest
 
     store = session.result_store(keeping.store)
+    discard_start(store, row.id)  # it has the task's secrets, and no machine will begin any more
     try:
         record(session, read_manifest(store, row.id))
-        discard_start(store, row.id)
         _let_go(session, row)
         return
     except NotFoundError:
@@ -98,9 +98,16 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     late = [rank for rank, told in found.items() if told["pending"]]
     for rank in late:
         _hurry(session, row, keeping, nodes[rank], found[rank])
-    if not late and found[0]["report"] is not None:
+    if found[0]["report"] is None:
+        _have_it_written(session, row)
+    elif not late:
         record(session, _carry(store, row, nodes, found))
         _let_go(session, row, nodes.values())
+
+
+def _have_it_written(session: Session, row: TaskRow) -> None:
+    """The end is known, but who was to write it down may be gone: the provider, asked again, starts that again."""
+    session.provider(row.profile).status([parse_ref(row.ref or "")[2]])
 
 
 def _told(nodes: Mapping[int, Node], over: bool) -> dict[int, Any]:
@@ -191,6 +198,8 @@ def _carry_thing(store: ResultStore, node: Node, thing: Mapping[str, Any]) -> di
 def _let_go(session: Session, row: TaskRow, nodes: Iterable[Node] = ()) -> None:
     """Say on its machines that all is stored; their provider, which may hold them for that, looks again or is told."""
 
+    from flow_core.client._machines import release
+
     provider = session.provider(row.profile)
     if provider.facts.shares_client_files or row.ref is None:
         return
@@ -202,7 +211,7 @@ def _let_go(session: Session, row: TaskRow, nodes: Iterable[Node] = ()) -> None:
         # Not even final: its machine, which had brought all there, cannot be reached any more.
         held = report is not None and (report.machine_held or not report.is_final)
         if held and not config_of(row).keep and "flow_provision_release" in provider.supports:
-            provider.release(ref)
+            release(session, row)
 
 
 def record(session: Session, manifest: Manifest) -> None:

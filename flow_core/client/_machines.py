@@ -81,10 +81,19 @@ def _task(session: Session, name: str, profile: str | None) -> TaskRow | None:
 
 def _release(session: Session, row: TaskRow) -> bool:
     from flow_core.client._refresh import refresh
-    from flow_core.types import parse_ref
 
     refresh(session, [row.id])
     row = session.journal.task(row.id)
     if not row.is_final:
         raise ConflictError(f"{row.id} is {row.state}: its machines are its own", f"flow cancel {row.id}")
-    return session.provider(row.profile).release(parse_ref(row.ref or "")[2])
+    return release(session, row)
+
+
+def release(session: Session, row: TaskRow) -> bool:
+    """Give the machines of an ended task back, and tell that; False when they were gone."""
+    from flow_core.types import parse_ref
+
+    was_held = session.provider(row.profile).release(parse_ref(row.ref or "")[2])
+    if was_held:
+        session.host.event(session.journal.add_event("task.released", row.id, {"profile": row.profile}).event)
+    return was_held

@@ -24,6 +24,7 @@ CANCEL_REQUESTED = "task.cancel_requested"
 def refresh(session: Session, tasks: Iterable[str] | None = None) -> dict[str, FlowError]:
     """Ask the providers about the open tasks (or those of ``tasks``, by id) and journal what they say.
 
+    A task that is named is asked for also when it is lost: a record of its end may have turned up since.
     One status call per profile. Returns the profiles that could not be asked, with the reason: their tasks keep the
     state they had.
     """
@@ -42,7 +43,7 @@ def _open_rows(session: Session, tasks: Iterable[str] | None) -> Iterable[TaskRo
     if tasks is None:
         return session.journal.open_tasks()
     rows = map(session.journal.task, sorted(set(tasks)))
-    return (row for row in rows if row.ref is not None and not row.is_final)
+    return (row for row in rows if row.ref is not None and (not row.is_final or row.state == "lost"))
 
 
 def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> None:
@@ -127,6 +128,7 @@ def _missing(session: Session, row: TaskRow, ref: TaskRef) -> None:
     """A provider does not know a task: believed only when it says so twice, 30 s apart, and finds no trace of it."""
     if (end := _in_store(session, row.id)) is not None:
         apply(session, {row.id: end})
+    if end is not None or row.is_final:
         return
     journal, now = session.journal, time.time()
     since = journal.note_missing(row.id, now)

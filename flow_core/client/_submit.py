@@ -279,6 +279,17 @@ def create_volume(session: Session, profile: str, spec: VolumeSpec) -> str:
     return volume.id
 
 
+def delete_volume(session: Session, profile: str, volume_id: str) -> bool:
+    """Delete one volume; False when it was gone."""
+    was_there = session.provider(profile).delete_volume(volume_id)
+    for row in session.journal.resources(profile, "volume", "created"):
+        if row.id == volume_id:
+            session.journal.mark_resource(row.request_id, "released")
+    if was_there:
+        session.host.event(Event("volume.deleted", time.time(), data={"profile": profile, "volume": volume_id}))
+    return was_there
+
+
 def _json(document: Mapping[str, object]) -> str:
     import json
 

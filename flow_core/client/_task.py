@@ -105,7 +105,7 @@ class Task(Generic[R_co]):
 
     def refresh(self) -> TaskRow:
         """Ask the provider, unless the end is known, and return what the journal then holds."""
-        if not self.is_final:
+        if not self.is_final or self._row.state == "lost":
             failed = refresh(self._session, [self.id])
             self._trouble = "".join(
                 f"; {profile} cannot be asked: {error.message}" for profile, error in failed.items()

@@ -146,10 +146,24 @@ def _wake(folder: Path) -> None:
     root = folder.parent.parent
     if folder.parent.name == "tasks" and (root / "serve.lock").exists():
         serve(root, folder.name)
-    with suppress(FileNotFoundError):  # it has ended, and a queue has put it away
-        runners = [name for name in os.listdir(folder) if name.startswith(_RUNNER)]
-        for name in runners:
-            spawn(folder, int(name[len(_RUNNER) :]))
+    for rank in _spawned(folder):
+        spawn(folder, rank)
+
+
+def revive(folder: Path) -> None:
+    """Start the runners of a spawned task again where every one of them was killed; none can be: nothing happens."""
+    with suppress(OSError, StateError, NotFoundError):
+        ranks = _spawned(folder)
+        if not any(_lives((folder / f"{_RUNNER}{rank}").read_bytes()) for rank in ranks):
+            for rank in ranks:
+                spawn(folder, rank)
+
+
+def _spawned(folder: Path) -> list[int]:
+    """The ranks that were spawned; of a folder that a queue has put away none."""
+    with suppress(FileNotFoundError):
+        return sorted(int(name[len(_RUNNER) :]) for name in os.listdir(folder) if name.startswith(_RUNNER))
+    return []
 
 
 def ports(folder: Path, rank: int) -> dict[str, int]:

@@ -10,7 +10,7 @@ import attrs
 
 from flow_core.errors import NotFoundError, StateError
 from flow_core.runner import bundle, outcome, record, task
-from flow_core.types import Attempt, NodeReport, TaskListing, TaskRef, TaskReport
+from flow_core.types import FINAL_STATES, Attempt, NodeReport, TaskListing, TaskRef, TaskReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,9 +22,23 @@ _LIVE = "tasks"
 def report(folder: Path) -> TaskReport:
     """Return what the task's folder says now; right while it runs, after its end, and when its runner was killed.
 
-    Raises NotFoundError when there is no such task.
+    Where nothing of a spawned task runs any more and all its runners were killed, they are started again: they begin the
+    next attempt, or put away what its end leaves (secrets, results on their way). Raises NotFoundError when there is no
+    such task.
     """
-    return parse_report(at_home(folder, _observe))
+    found = at_home(folder, _observe)
+    if _is_left(folder, found):
+        from flow_core.nodes._process import revive
+
+        revive(folder)
+    return parse_report(found)
+
+
+def _is_left(folder: Path, found: Mapping[str, Any]) -> bool:
+    """Whether all that was begun has ended, and nobody has written down an end; a preempted one its platform begins again."""
+    last = found["attempts"][-1]["state"] if found["attempts"] else ""
+    over = found["state"] in FINAL_STATES or (last in FINAL_STATES and last != "preempted")
+    return over and record.read_final(str(folder)) is None
 
 
 def conclude(folder: Path, report: TaskReport) -> None:
@@ -142,4 +156,5 @@ def _node(doc: Mapping[str, Any]) -> NodeReport:
         started_at=doc.get("started_at"),
         ended_at=doc.get("ended_at"),
         reason=doc.get("reason", ""),
+        signal_inferred=bool(doc.get("signal_inferred")),
     )

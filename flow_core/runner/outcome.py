@@ -1,12 +1,11 @@
 """What exit records mean: the states and reasons of ranks, attempts and a task."""
 
-import functools
 import os
 import signal
 import time
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from . import process
+from . import process, watcher
 from .record import Doc, Exit, attempt_dir, attempts, read_exit, read_final, read_json
 from .sizes import size
 
@@ -268,21 +267,27 @@ def machine_returns(preempt: Doc) -> bool:
 
 
 def _look(folder: str, number: int, ranks: int, returns: bool) -> Dict[int, Exit]:
-    paths = {rank: attempt_dir(folder, number, rank) + "/exit" for rank in range(ranks)}
-    return {rank: _seen(read_exit(path), functools.partial(read_exit, path), returns) for rank, path in paths.items()}
+    return {rank: _seen(folder, attempt_dir(folder, number, rank) + "/exit", returns) for rank in range(ranks)}
 
 
-def _seen(found: Exit, read: Callable[[], Exit], returns: bool) -> Exit:
+def _seen(folder: str, path: str, returns: bool) -> Exit:
     """The record as it stands, or with the evidence of this machine that nobody will complete it."""
-    if gone(found) is None:
+    found = read_exit(path)
+    if gone(found) is None or _is_served(folder):
         return found
     time.sleep(_SETTLING)  # a second witness may be about to write what it saw
-    found = read()
+    found = read_exit(path)
     why = gone(found)
     if why == REBOOTED and returns:
         return found._replace(verdict=("taken", TAKEN), gone=True, ended_at=time.time())
     verdict = found.verdict or ("lost", why or "")
     return found._replace(verdict=verdict, gone=True, ended_at=time.time()) if why else found
+
+
+def _is_served(folder: str) -> bool:
+    """Whether a server of this machine answers for the task: it may know of a killed rank what nobody else can see."""
+    root, kind = os.path.split(os.path.dirname(os.path.abspath(folder)))
+    return kind == "tasks" and watcher.is_watched(root + "/serve.lock")
 
 
 REBOOTED = "the machine was restarted (another boot id)"
@@ -311,6 +316,6 @@ def gone(found: Exit) -> Optional[str]:
         return REBOOTED
     since = found.began.monotonic  # the clock on the wall may be set back
     young = time.monotonic() - since < _ABANDONED
-    if young or process.session(found.watcher, since) or (found.task and process.is_alive(*found.task)):
+    if young or process.session(found.watcher, since) or (found.task and process.has_witness(*found.task)):
         return None
     return KILLED

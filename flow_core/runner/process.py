@@ -47,6 +47,17 @@ def is_alive(pid: int, started: int) -> bool:
     return found is not None and found.started == started and found.state not in "ZX"
 
 
+def has_witness(pid: int, started: int) -> bool:
+    """Whether the process of that pid and start time still runs, or is a zombie whose parent will take its exit code.
+
+    Init is none: it tells nobody, and in a container it may be a program that leaves its zombies.
+    """
+    found = stat(pid)
+    if found is None or found.started != started:
+        return False
+    return found.state not in "ZX" or found.parent > 1
+
+
 def memory_kills() -> int:
     """How many processes of this machine were killed for memory since it was started; proc(5), /proc/vmstat."""
     try:

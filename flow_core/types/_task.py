@@ -42,7 +42,10 @@ def may_become(old: str, new: str) -> bool:
 
 @attrs.frozen
 class NodeReport:
-    """One rank of one attempt. Times are UTC seconds; ``ready`` is a running service's flag."""
+    """One rank of one attempt. Times are UTC seconds; ``ready`` is a running service's flag.
+
+    ``signal_inferred``: nobody saw the signal, it is read from an exit code of 128 and more, as a shell has it.
+    """
 
     rank: int
     state: str
@@ -54,6 +57,7 @@ class NodeReport:
     started_at: float | None = None
     ended_at: float | None = None
     reason: str = ""
+    signal_inferred: bool = False
 
 
 @attrs.frozen

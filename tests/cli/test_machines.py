@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +91,35 @@ def test_the_machine_of_an_ended_task_is_released_by_the_tasks_name(cloud: Progr
     answer = cloud("machines", "release", "lives")
     assert (answer.status, "its machines are its own" in answer.err) == (68, True), answer
     cloud("cancel", "lives")
+
+
+LISTENER = """
+    import json, os, pathlib
+    from flow_core import hookimpl
+
+    class Listener:
+        @hookimpl
+        def flow_event(self, event):
+            with pathlib.Path(os.environ["FLOW_HOME"], "events").open("a") as file:
+                print(event.kind, *event.data.values(), file=file)
+"""
+
+
+def test_plugins_are_told_what_was_given_back_and_deleted(cloud: Program, site: Site) -> None:
+    site.install(
+        "flow-listener", {"flow.plugins": {"listener": "listener_plugin:Listener"}}, {"listener_plugin": LISTENER}
+    )
+    cloud("run", "-q", "--provider", "cloud", "--name", "ended", "true")
+    cloud("volume", "create", "disk", "--provider", "cloud")
+    for _ in range(2):  # the second time there is nothing to tell
+        cloud("machines", "release", "ended")
+        cloud("volume", "delete", "disk", "--provider", "cloud", "--yes")
+    told = Path(cloud.environ["FLOW_HOME"], "events").read_text().splitlines()
+    assert [line for line in told if line.startswith(("volume.", "task.released"))] == [
+        "volume.created cloud disk",
+        "task.released cloud",
+        "volume.deleted cloud disk",
+    ]
 
 
 def test_a_volume_is_attached_to_a_task_where_the_provider_does_that(cloud: Program) -> None:

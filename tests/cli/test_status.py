@@ -52,6 +52,12 @@ def test_json_rows_have_what_a_program_needs(flow: Program) -> None:
     assert [(node["rank"], node["exit_code"]) for node in row["nodes"]] == [(0, 3)]
 
 
+def test_a_signal_that_only_the_exit_code_tells_of_is_marked(flow: Program) -> None:
+    flow("run", "-q", "exit 137")
+    ((node,),) = [row["nodes"] for row in flow("status", "--json").data]
+    assert (node["exit_code"], node["signal"], node["signal_inferred"]) == (137, 9, True)
+
+
 def test_a_named_task_is_shown_with_its_attempts(flow: Program) -> None:
     task = flow.submit("exit 3", "--retries", "1", "--name", "twice")
     flow("wait", task)

@@ -111,6 +111,50 @@ def test_killed_after_the_task_was_accepted_it_runs_once(flow: Flow, home: Path,
     assert (project / "ran").read_text() == "ran\n"
 
 
+@pytest.mark.parametrize("place", ['"add_keeping"', '"mark_calling"'], ids=["W1 results", "W1 calling"])
+def test_w1_killed_before_its_provider_was_called_a_task_was_never_submitted(
+    flow: Flow, home: Path, project: Path, client, place
+) -> None:
+    submit = 'Flow().submit("echo ran >> ran", outputs=["ran"], idempotency_key="once")'
+    assert client(f"die_in(Journal, {place})\n{submit}") == -9
+
+    flow.refresh()
+
+    (task,) = flow.tasks()
+    assert (task.status, task.reason, _folders(home)) == ("cancelled", _NEVER, Counter())
+    again = flow.submit("echo ran >> ran", outputs=["ran"], idempotency_key="once")
+    assert again.wait(timeout=30) == 0
+    assert [artifact.path for artifact in again.artifacts] == ["ran"]
+
+
+def test_killed_while_many_are_submitted_each_that_was_accepted_runs_once_and_no_other(
+    flow: Flow, home: Path, project: Path, client
+) -> None:
+    program = """
+    from flow_core.nodes import _stage
+    accept, done = _stage._accept, []
+
+    def third_time_dies(*arguments):
+        if len(done) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.append(accept(*arguments))
+
+    _stage._accept = third_time_dies
+    Flow().submit_many([f"echo {number} >> ran" for number in range(5)])
+    """
+    assert client(program) == -9
+
+    flow.refresh()
+
+    tasks = {task.config.command: task for task in flow.tasks()}
+    assert len(tasks) == 5
+    accepted = [task for task in tasks.values() if task.row.ref is not None]
+    assert [task.wait(timeout=30) for task in accepted] == [0, 0]
+    assert sorted((project / "ran").read_text().split()) == ["0", "1"]
+    assert {task.reason for task in tasks.values() if task not in accepted} == {_NEVER}
+    assert _folders(home) == Counter(task.id for task in accepted)
+
+
 def test_killed_before_the_intent_nothing_is_anywhere(flow: Flow, home: Path, client) -> None:
     assert client(f'die_in(Journal, "record_intent")\n{_SUBMIT}') == -9
     flow.refresh()

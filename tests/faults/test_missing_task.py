@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from flow_core import Flow
@@ -62,3 +64,20 @@ def test_a_clock_that_is_set_back_is_no_half_minute(flow: Flow, clock: Clock) ->
 
     assert look(flow, clock, knows=False, seconds=-3600) != "lost"
     assert look(flow, clock, knows=False, seconds=31) == "lost"
+
+
+def test_a_lost_task_whose_record_turns_up_has_the_end_that_it_tells(flow: Flow, home: Path, eventually) -> None:
+    task = flow.submit("exit 7")
+    eventually(lambda: list(home.glob("state/local/done/*/flow-*/final.json")))
+    (folder,) = home.glob("state/local/done/*/flow-*")
+    aside = folder.rename(home / "aside")
+    flow.session.journal.finish(task.id, "lost", "local no longer knows this task")
+    assert Flow().task(task.id).status == "lost"
+
+    aside.rename(folder)
+
+    found = Flow().task(task.id)
+    assert (found.status, found.exit_code) == ("failed", 7)
+    assert found.wait() == 7
+    changes = [row.event.data for row in flow.session.journal.events(task.id) if row.event.kind == "task.state"]
+    assert [(change["from"], change["to"]) for change in changes][-1] == ("lost", "failed")

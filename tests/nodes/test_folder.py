@@ -70,7 +70,7 @@ def started(root: Path, command: str | tuple[str, ...], **fields: object) -> Pat
     return folder
 
 
-def until(look: Callable[[], T], seconds: float = 10.0) -> T:
+def until(look: Callable[[], T], seconds: float = 60.0) -> T:
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, "it did not happen"
@@ -134,6 +134,29 @@ def test_a_task_goes_on_when_its_runner_is_killed_and_a_new_one_takes_it_over(ro
     (root / "gate").write_text("go\n")
     assert ended(folder).attempts[0].exit_code == 3
     assert (folder / "attempts" / "1" / "0" / "stdout").read_text() == "once\n"
+
+
+def test_what_killed_runners_left_undone_is_done_when_somebody_looks(root: Path) -> None:
+    os.makedirs(root)
+    os.mkfifo(root / "gate")
+    folder = started(root, f"read x < {root}/gate; exit 3")
+    (folder / "secrets").write_text("{}")
+    until(lambda: nodes.report(folder).state == "running")
+    kill_runner(folder)
+    (root / "gate").write_text("go\n")
+    assert ended(folder).attempts[0].exit_code == 3
+    until((folder / "final.json").exists)
+    assert not (folder / "secrets").exists()
+
+
+def test_a_task_whose_runner_was_killed_is_tried_again_when_somebody_looks(root: Path) -> None:
+    os.makedirs(root)
+    os.mkfifo(root / "gate")
+    folder = started(root, f"[ $FLOW_ATTEMPT = 1 ] || exit 0; read x < {root}/gate; exit 3", retries=1)
+    until(lambda: nodes.report(folder).state == "running")
+    kill_runner(folder)
+    (root / "gate").write_text("go\n")
+    assert [attempt.state for attempt in ended(folder).attempts] == ["failed", "succeeded"]
 
 
 def test_spawning_leaves_no_child_behind(root: Path) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import attrs
 import pytest
 
 from flow_core.client import Flow, Task
-from flow_core.errors import LogsGoneError
+from flow_core.errors import LogsGoneError, QuotaError
 from flow_core.nodes import report
 from flow_core.runner.record import done_dir, read_json
-from flow_core.types import parse_ref
+from flow_core.types import Submission, TaskRef, parse_ref
 from flow_web_store import PATIENCE, Kept, Server
 
 
@@ -85,6 +86,7 @@ def test_a_killed_uploader_goes_on_with_what_is_missing_and_finishes_once(flow: 
     assert kept(flow, task) == "kept"
     assert len(web.puts) == len(set(web.puts))
     assert [one.open().read() for one in task.artifacts] == [b"1\n", b"2\n", b"3\n", b"4\n"]
+    until(lambda: not (place / "tickets.json").exists())  # the manifest is there a moment before
     assert len([line for line in (place / "uploads.jsonl").read_text().splitlines() if "final.json" in line]) == 1
 
 
@@ -95,13 +97,28 @@ def test_uploader_and_server_killed_the_next_command_brings_the_results_there(
     task = flow.run("echo one >a", outputs=["a"], result_store="web", stream=False)
     place = folder(flow, task)
     until(lambda: upload_state(place) == "waiting")
+    kill_all_of_local()
+    web.refuse_after = None
+    assert kept(flow, task) == "kept"
+
+
+def test_a_server_killed_after_the_end_was_told_and_before_it_was_written_is_made_up_for(
+    flow: Flow, web: Server, kept: Kept
+) -> None:
+    left = "(trap '' TERM; while :; do sleep 0.1; done)"  # what the server is busy with
+    task = flow.submit(f"echo one >a; {left} & exit 0", outputs=["a"], result_store="web")
+    until(lambda: flow.task(task.id).status == "succeeded")
+    assert not list(Path(os.environ["FLOW_HOME"]).glob("state/local/done/*/*"))
+    kill_all_of_local()
+    assert kept(flow, task) == "kept"
+
+
+def kill_all_of_local() -> None:
     ours = str(Path(os.environ["FLOW_HOME"]) / "state" / "local")
     while pids := processes(ours):
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-    web.refuse_after = None
-    assert kept(flow, task) == "kept"
 
 
 def test_an_uploader_whose_folder_is_gone_ends(flow: Flow, web: Server) -> None:
@@ -231,3 +248,23 @@ def test_a_journal_that_was_lost_finds_the_results_again(flow: Flow, web: Server
         found = again.task(task.id)
     found.refresh()
     assert found.artifacts[0].open().read() == b"one\n"
+
+
+def test_what_a_refused_task_was_to_start_from_does_not_stay_in_the_store(
+    flow: Flow, web: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = flow.provider("local")
+
+    def refuse(submission: Submission) -> TaskRef:
+        assert submission.start is not None
+        submission.start.publish(submission.bundle)
+        assert b"sesame" in b"".join(flow.result_store("web").get(web.stored("tasks/")[-1]))
+        raise QuotaError("no machine of this kind is left")
+
+    monkeypatch.setenv("TOKEN", "sesame")
+    monkeypatch.setattr(provider, "facts", attrs.evolve(provider.facts, starts_from_store=True))
+    monkeypatch.setattr(provider, "submit", refuse)
+    with pytest.raises(QuotaError):
+        flow.submit("true", secrets=["TOKEN"], result_store="web", code={"mode": "none"})
+    flow.refresh()
+    assert [key for key in web.stored("tasks/") if "/start-" in key] == []

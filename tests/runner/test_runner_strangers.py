@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 from flow_core.runner import outcome, process, queue
 from flow_core.runner.record import Began, Exit
 
-from .machine import Machine
+from .machine import Machine, alive, until
 
 HOUR = 3600.0
 
@@ -85,3 +86,26 @@ def test_a_retry_does_not_wait_for_the_clock_to_come_back(machine: Machine) -> N
     machine.serve()
 
     assert len(machine.wait(name)["attempts"]) == 2
+
+
+def test_a_command_whose_exit_code_somebody_will_take_is_not_gone() -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with subprocess.Popen(["false"]) as ended:
+        until("it has ended", lambda: not alive(ended.pid))
+        row = process.stat(ended.pid)
+        assert row is not None
+        began = Began(process.boot_id(), time.time(), time.monotonic() - HOUR, process.host())
+        found = Exit(began=began, watcher=dead.pid, task=(ended.pid, row.started))
+        assert outcome.gone(found) is None
+    assert outcome.gone(found) == outcome.KILLED
+
+
+def test_who_only_looks_leaves_the_word_to_the_one_that_serves(machine: Machine) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    name = leave_behind(machine, dead.pid, task=False)
+    with (machine.root / "serve.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert machine.report(name)["state"] == "running"
+    assert machine.report(name)["state"] == "lost"

@@ -145,6 +145,31 @@ def test_a_deleted_volume_takes_its_key_along(flow: Flow, home: Path) -> None:
     assert not [name for name in _names(home) if name.startswith("volume-key/")]
 
 
+def test_the_key_goes_though_who_deleted_the_volume_was_killed_meanwhile(
+    flow: Flow, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    flow.create_volume("safe", encrypted=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("flow_local._volumes._remove", die)
+        patch.setattr("flow_local._vault.forget", die)
+        with pytest.raises(Killed):
+            flow.delete_volume("safe")
+    (left,) = (home / "state/local/volumes").glob(".safe.*.deleted")
+    assert flow.volumes() == []
+    os.utime(left, (0, 0))
+
+    flow.create_volume("other")
+
+    assert not left.exists()
+    assert not [name for name in _names(home) if name.startswith("volume-key/")]
+
+
 def test_without_its_key_a_task_is_refused(flow: Flow, home: Path) -> None:
     flow.create_volume("safe", encrypted=True)
     _vault.forget(next(name for name in _names(home) if name.startswith("volume-key/")))

@@ -75,6 +75,7 @@ def test_a_volume_in_use_is_not_deleted(flow: Flow, project: Path) -> None:
     (project / "go").touch()
     task.wait(timeout=20)
     assert flow.delete_volume("data") is True
+    assert [row.phase for row in flow.session.journal.resources(kind="volume")] == ["released"]
 
 
 def test_a_task_that_is_put_away_while_it_is_looked_at_keeps_no_volume(
@@ -103,3 +104,27 @@ def test_a_mount_that_fails_is_not_the_tasks_own_exit_code(flow: Flow, project: 
 
     assert task.wait() == 125
     assert "the source is a file, the target a folder" in task.reason
+
+
+def test_who_sweeps_leaves_a_volume_alone_that_is_about_to_be_deleted_and_may_come_back(
+    flow: Flow, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.create_volume("data")
+    folder = home / "state/local/volumes"
+    (folder / "data/data/file").write_text("kept")
+    users = _volumes.Volumes._users
+    swept: list[str] = []
+
+    def a_task_comes(self: _volumes.Volumes, name: str) -> object:
+        deleted = list(folder.glob(".data.*.deleted"))
+        if deleted and not swept:
+            swept.append(name)
+            os.utime(deleted[0], (0, 0))
+            Flow().create_volume("other")
+            return iter(["t1"])
+        return users(self, name)
+
+    monkeypatch.setattr(_volumes.Volumes, "_users", a_task_comes)
+    with pytest.raises(ConflictError, match="used by t1"):
+        flow.delete_volume("data")
+    assert (folder / "data/data/file").read_text() == "kept"

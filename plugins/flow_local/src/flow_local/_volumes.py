@@ -125,13 +125,14 @@ class Volumes:
             for left in self._root.glob(pattern):
                 with suppress(OSError):
                     if time.time() - left.stat().st_mtime > _BEGUN and _is_free(left):
-                        _remove(left)
+                        self._discard(left)
 
     def list(self) -> list[Volume]:
         """Return the volumes by name."""
         if not self._root.is_dir():
             return []
-        return [self._volume(path) for path in sorted(self._root.iterdir()) if self.exists(path.name)]
+        names = sorted(path.name for path in self._root.iterdir() if not path.name.startswith("."))
+        return [self._volume(self._root / name) for name in names if self.exists(name)]
 
     def delete(self, name: str) -> bool:
         """Delete a volume with everything in it. Raises ConflictError while a task uses it."""
@@ -140,15 +141,27 @@ class Volumes:
         self._refuse_in_use(name, self._root / name)
         gone = self._root / f".{name}.{os.urandom(4).hex()}.deleted"
         try:
+            held = os.open(self._root / name, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)  # who sweeps leaves it alone until it is sure to go
             (self._root / name).rename(gone)
+            self._refuse_in_use(name, gone)  # a task may have come in between
+            self._discard(gone)
         except FileNotFoundError:  # by somebody else, at the same time
             return False
-        self._refuse_in_use(name, gone)  # a task may have come in between
-        key = self._read(gone).get("key")
-        _remove(gone)
-        if key and key not in [self._read(self._root / volume.name).get("key") for volume in self.list()]:
-            _vault.forget(str(key))
+        finally:
+            os.close(held)
         return True
+
+    def _discard(self, folder: Path) -> None:
+        """Remove what is no volume any more, or not yet, and a key that no volume needs."""
+        with suppress(FileNotFoundError):  # it was only begun
+            key = self._read(folder).get("key")
+            if key and key not in [self._read(self._root / volume.name).get("key") for volume in self.list()]:
+                _vault.forget(str(key))
+        _remove(folder)
 
     def _refuse_in_use(self, name: str, now: Path) -> None:
         users = list(self._users(name))
