@@ -123,7 +123,10 @@ class HttpProbe(TcpProbe):
 
 
 class CommandProbe(Probe):
-    """Whether a command ends with 0. What it says goes to a file, of which the first line is told."""
+    """Whether a command ends with 0. What it says goes to the file ``said``.
+
+    The first line of that is told, but where it may hold a secret (``untold``): what is told is kept and shown for good.
+    """
 
     def __init__(
         self,
@@ -135,9 +138,10 @@ class CommandProbe(Probe):
         env: Dict[str, str],
         cwd: str,
         said: str,
+        untold: bool,
     ) -> None:
         super().__init__(loop, timeout, on_end)
-        self._said = said
+        self._said, self._untold = said, untold
         self._mark = os.fsencode("\0%s=%s\0" % (MARK, env[MARK])) if MARK in env else b""
         self._pid: Optional[int] = None
         try:
@@ -164,6 +168,8 @@ class CommandProbe(Probe):
                 words = " ".join(file.read(_SAID_BYTES).decode("utf-8", "replace").split("\n")[0].split())
         except OSError:
             return ""
+        if words and self._untold:
+            return " (what it said may hold a secret: it is in its file `health` below FLOW_TASK_DIR)"
         return ": " + words if words else ""
 
     def _close(self) -> None:
