@@ -1,5 +1,6 @@
 """One look at a service: at a TCP port, over HTTP, or by a command. Nothing here waits; the loop calls back."""
 
+import abc
 import errno
 import os
 import signal
@@ -22,7 +23,7 @@ _SAID_BYTES = 300
 _SIGNALS = [n for n in range(1, 32) if n not in (signal.SIGKILL, signal.SIGSTOP)]
 
 
-class Probe:
+class Probe(abc.ABC):
     """A look under way; ``on_end`` is called once: with "" when all is well, else with what is wrong."""
 
     def __init__(self, loop: Loop, timeout: float, on_end: OnEnd) -> None:
@@ -44,8 +45,9 @@ class Probe:
         self._timer.cancel()
         self._close()
 
+    @abc.abstractmethod
     def _close(self) -> None:
-        raise NotImplementedError
+        """Let go of what it looks with."""
 
 
 class TcpProbe(Probe):
