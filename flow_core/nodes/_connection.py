@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISDIR
@@ -226,12 +226,31 @@ def _answers(path: Path) -> bool:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Let one process at a time in; the lock's file goes with the last one that held it."""
+    lock = f"{path}.lock"
+    fd = _locked(lock)
+    while not _is_there(fd, lock):  # who held it before has removed it
+        os.close(fd)
+        fd = _locked(lock)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
+        with suppress(FileNotFoundError):
+            os.unlink(lock)
         os.close(fd)
+
+
+def _locked(lock: str) -> int:
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def _is_there(fd: int, lock: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(lock))
+    except FileNotFoundError:
+        return False
 
 
 def _sockets() -> Path:
