@@ -18,7 +18,6 @@ from flow_core.errors import (
     FlowError,
     NotFoundError,
     TaskFailed,
-    TransientError,
     UnavailableError,
 )
 from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskRef, parse_ref
@@ -164,8 +163,9 @@ class Task(Generic[R_co]):
     @property
     def needs_hand_over(self) -> bool:
         """Whether the provider may still need this client for the task's files (see :meth:`hand_over`)."""
-        provider = self._session.provider(self._row.profile)
-        return provider.facts.attended and not self.is_final and self._needs_client(provider)
+        from flow_core.client._hand_over import needs_client
+
+        return self._session.provider(self._row.profile).facts.attended and needs_client(self._session, self._row)
 
     def hand_over(self, closed: Callable[[], bool] = lambda: False) -> bool:
         """Stay until the provider needs this client no more: the task's machine has its files, or it has ended.
@@ -173,27 +173,9 @@ class Task(Generic[R_co]):
         Polls while ``closed`` does not say that nobody waits any more; False when it said so. Any command that asks for
         the task's status goes on where this left off.
         """
-        from flow_core.waiting import Backoff
+        from flow_core.client._hand_over import hand_over
 
-        provider = self._session.provider(self._row.profile)
-        if not provider.facts.attended:
-            return True
-        backoff = Backoff(provider.facts.min_poll_seconds, 10.0)
-        while not self.refresh().is_final and self._needs_client(provider):
-            if closed():
-                return False
-            sleep(backoff.next(), closed)
-        return True
-
-    def _needs_client(self, provider: Provider) -> bool:
-        if self._row.ref is None:
-            return True
-        ref = parse_ref(self._row.ref)[2]
-        try:
-            report = provider.status([ref]).get(ref)
-        except TransientError:
-            return True
-        return report is not None and report.needs_client and not report.is_final
+        return hand_over(self._session, [self], closed)
 
     def _is_near(self) -> bool:
         try:
