@@ -13,6 +13,7 @@ from flow_core.client._exit import exit_status
 from flow_core.client._logs import STREAMS, read_log, sleep
 from flow_core.client._reach import config_of, open_nodes
 from flow_core.client._refresh import CANCEL_REQUESTED, refresh
+from flow_core.client._session import Session
 from flow_core.errors import (
     ConfigError,
     FlowError,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from flow_core.client._forward import Way
     from flow_core.client._kept import Artifact
-    from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
     from flow_core.secrets import Redactor
@@ -51,9 +51,8 @@ def _passed(deadline: Callable[[], float | None], early: float = 0.0) -> Callabl
 
 
 def _find_again(task_id: str) -> Task[Any]:
-    from flow_core.client._flow import Flow
-
-    return Flow().task(task_id)
+    session = Session()
+    return Task(session, session.journal.find(task_id))
 
 
 class Task(Generic[R_co]):
