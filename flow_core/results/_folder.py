@@ -99,6 +99,9 @@ class FolderStore(ResultHooks):
             return Ticket("PATH", str(folder))
         if method == "GET":
             self.flow_result_stat(key)
+        else:
+            with _told(key):
+                self._make(self._path(key).parent)
         return Ticket("PATH", str(self._path(key)), max_bytes=size)
 
     def _make(self, folder: Path) -> int:
