@@ -64,3 +64,19 @@ def test_a_plugin_imports_no_other_plugin(plugin: str) -> None:
     used = {(home, name.partition(".")[0]) for home, path in modules(PACKAGES[plugin]) for name in imports(path)}
     others = {(home, name) for home, name in used if name in PACKAGES and name != plugin}
     assert others - TESTING == set()
+
+
+def test_what_people_read_has_one_word_for_a_provider_and_one_for_a_task() -> None:
+    """The table of words in docs/index.md; the build-backend of a pyproject.toml is Python's own word."""
+    pages = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("plugins/*/*.md"),
+        *ROOT.glob("**/pyproject.toml"),
+    ]
+    texts = {path.relative_to(ROOT): path.read_text("utf-8") for path in pages}
+    texts[Path("flow_core")] = str(
+        ast.get_docstring(ast.parse((ROOT / "flow_core" / "__init__.py").read_text("utf-8")))
+    )
+    synonym = re.compile(r"(?<!build-)\b(?:backend|workload)s?\b", re.IGNORECASE)
+    assert [(path, found[0]) for path, text in texts.items() for found in synonym.finditer(text)] == []
