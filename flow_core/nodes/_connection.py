@@ -82,7 +82,8 @@ class Connection:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise TransientError(f"{self._host} did not answer within {seconds:.0f} s") from error
+            late = f"{self._host} did not answer within {seconds:.0f} s"
+            raise TransientError(late, "see whether it is up, and try again") from error
         if done.returncode == UNREACHABLE:
             raise self.trouble(done.stderr)
         return done
@@ -109,7 +110,7 @@ class Connection:
             local = _free_port()
             if self._tell("forward", _way(local, port)) == 0:
                 return "127.0.0.1", local
-        raise TransientError(f"no port of this machine could be led to port {port} of {self._host}")
+        raise TransientError(f"no port of this machine could be led to port {port} of {self._host}", "try again")
 
     def stop_forward(self, local: int, port: int) -> None:
         """End what :meth:`forward` began; nothing happens when the connection is gone."""
@@ -138,7 +139,7 @@ class Connection:
             return AuthError(
                 f"{self._host} refused the login: {words[-1]}", "check user and key, or add the key to your ssh agent"
             )
-        return TransientError(f"{self._host} cannot be reached: {words[-1]}")
+        return TransientError(f"{self._host} cannot be reached: {words[-1]}", "see whether it is up, and try again")
 
     @property
     def _host(self) -> str:

@@ -78,7 +78,9 @@ class FolderStore(ResultHooks):
                     size += file.write(piece)
                 file.flush()
                 if digest.hexdigest() != sha256:
-                    raise TransientError(f"{key} arrived damaged: its content does not have the sum {sha256}")
+                    raise TransientError(
+                        f"{key} arrived damaged: its content does not have the sum {sha256}", "try again"
+                    )
                 _keep(file.name, path, key, sha256)
         return ResultInfo(key, size, sha256)
 
