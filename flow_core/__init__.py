@@ -1,4 +1,4 @@
-"""Flow: one interface for GPU workloads, on any backend, where backends are plugins.
+"""Flow: run a GPU task on this machine, on a cluster or in a cloud; providers are plugins.
 
 Public names are imported when they are first used, so that ``import flow_core`` costs next to nothing::
 

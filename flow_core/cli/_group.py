@@ -111,7 +111,9 @@ def _load(name: str) -> click.Command:
     command = plugin.load()
     if not isinstance(command, click.Command):
         raise PluginError(
-            f"{plugin} is a {type(command).__name__}, not a click command", distribution=plugin.distribution
+            f"{plugin} is a {type(command).__name__}, not a click command",
+            f"tell the authors of {plugin.distribution}",
+            distribution=plugin.distribution,
         )
     _guard(command, plugin)
     return command

@@ -12,6 +12,7 @@ import attrs
 from flow_core.cli import _ask
 from flow_core.cli._attached import Attached
 from flow_core.cli._envelope import emit
+from flow_core.cli._hand_over import stay
 from flow_core.cli._interrupts import Interrupted, Interrupts
 from flow_core.cli._rows import detail
 from flow_core.cli._snapshot import Snapshot
@@ -99,7 +100,9 @@ def run(request: Request) -> int:
             say(f"{plan.profile.name} does not retry by itself: retries happen while a flow command runs")
         if request.detach:
             _print_id(flow, task, request.as_json)
-            return _hand_over(task, interrupted, request.quiet)
+            if interrupted is None:
+                stay(flow, [task], request.quiet)
+            return 0
         if not request.quiet:
             say(f"{quoted(task.row)} on {plan.profile.name}")
         printer = attached_printer(task, to_stderr=request.as_json, redact=request.redact)
@@ -119,6 +122,8 @@ def _run_many(flow: Flow, plans: Sequence[Plan], request: Request) -> int:
         emit([detail(flow, task.row) for task in tasks], "run")
     else:
         sys.stdout.writelines(f"{task.id}\n" for task in tasks)
+    with Interrupts():
+        stay(flow, tasks, request.quiet)
     return 0
 
 
@@ -187,24 +192,6 @@ def _submit(flow: Flow, plan: Plan, interrupts: Interrupts) -> tuple[Task, int |
             raise KeyboardInterrupt from signal_
         return task, signal_.number
     return task, None
-
-
-def _hand_over(task: Task, interrupted: int | None, quiet: bool) -> int:
-    """Stay, where the provider has no other way to the code and secrets than from here; an interrupt leaves at once."""
-    if interrupted is not None or not task.needs_hand_over:
-        return 0
-    go_on = f"flow status {task.id} delivers them later"
-    if not quiet:
-        say(f"staying until the machine of {quoted(task.row)} has its code and secrets (Ctrl-C leaves: {go_on})")
-    sys.stdout.flush()
-    try:
-        task.hand_over()
-    except Interrupted:
-        say(f"left; {quoted(task.row)} waits for its code and secrets: {go_on}")
-        return 0
-    if not quiet:
-        say(f"{quoted(task.row)} needs this command no more")
-    return 0
 
 
 def _print_id(flow: Flow, task: Task, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from flow_core.cli._answers import ANSWERS, ERROR
 from flow_core.cli._group import walk
 
 _ENVELOPE = "flow.{}/1"
+_NOTHING: Mapping[str, object] = {"type": "null"}
 
 
 def parts(ctx: click.Context, names: Sequence[str]) -> dict[str, object]:
@@ -31,8 +32,10 @@ def _task() -> dict[str, object]:
 
 
 def answers() -> dict[str, object]:
-    """Return the schema of every envelope by its name."""
-    return {_ENVELOPE.format(name): _envelope(_ENVELOPE.format(name), data) for name, data in ANSWERS.items()}
+    """Return the schema of every envelope by its name; of ``flow`` and of groups there are errors alone."""
+    groups = dict.fromkeys(("flow", *(name.partition(".")[0] for name in ANSWERS if "." in name)), _NOTHING)
+    shapes = {**groups, **ANSWERS}
+    return {_ENVELOPE.format(name): _envelope(_ENVELOPE.format(name), data) for name, data in shapes.items()}
 
 
 def _envelope(name: str, data: Mapping[str, object]) -> dict[str, object]:

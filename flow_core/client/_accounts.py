@@ -16,7 +16,7 @@ def login_fields(session: Session, name: str | None) -> list[AuthField]:
     """Return what a login asks for. Raises CapabilityError where there is nothing to log in to."""
     provider = session.provider(session.choose(name))
     if "flow_auth_fields" not in provider.supports:
-        raise CapabilityError(f"{provider.profile} needs no login")
+        raise CapabilityError(f"{provider.profile} needs no login", "tasks run there without one")
     return provider.auth_fields()
 
 

@@ -234,7 +234,7 @@ class Flow:
         """Say whom the credentials stand for. Raises CapabilityError where there is nothing to log in to."""
         face = self.provider(provider)
         if "flow_auth_check" not in face.supports:
-            raise CapabilityError(f"{face.profile} needs no login")
+            raise CapabilityError(f"{face.profile} needs no login", "tasks run there without one")
         return face.auth_check()
 
     def login_fields(self, provider: str | None = None) -> list[AuthField]:

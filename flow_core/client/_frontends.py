@@ -103,7 +103,9 @@ def _plain(session: Session, source: str, arguments: Sequence[str]) -> FrontendT
         hint = f"task files end in {', '.join(TASK_FILES)}; frontends installed: {installed}"
         raise ConfigError(f"{source} is not a file that Flow can read a task from", hint)
     if arguments:
-        raise ConfigError(f"{source} is a task file and takes no arguments: {arguments[0]}")
+        raise ConfigError(
+            f"{source} is a task file and takes no arguments: {arguments[0]}", "write them into its command"
+        )
     from flow_core.spec import load_mapping, read_mapping
 
     problems: list[Problem] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flow_core.errors import FlowError
 from flow_core.settings._paths import working_folder
 
 if TYPE_CHECKING:
@@ -57,7 +59,8 @@ class Session:
 
             rebuild(self, journal, predecessor)
 
-        journal = Journal(paths(self.environ).state_dir / "journal.db", refill)
+        keep = partial(_keep_events, self.cwd, self.environ, self._overrides)
+        journal = Journal(paths(self.environ).state_dir / "journal.db", refill, keep)
         return journal
 
     @cached_property
@@ -131,3 +134,13 @@ class Session:
         from flow_core.settings import paths
 
         return Credentials(local_stores(paths(self.environ).config_dir), [self.host.credential], self.environ)
+
+
+def _keep_events(cwd: Path, environ: Mapping[str, str], overrides: Mapping[str, object] | None) -> float:
+    """Return for how many seconds the journal keeps events: for good while the settings cannot be read."""
+    from flow_core.settings import load
+
+    try:
+        return load(cwd, environ, overrides).core.keep_events
+    except FlowError:
+        return math.inf

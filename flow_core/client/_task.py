@@ -13,12 +13,12 @@ from flow_core.client._exit import exit_status
 from flow_core.client._logs import STREAMS, read_log, sleep
 from flow_core.client._reach import config_of, open_nodes
 from flow_core.client._refresh import CANCEL_REQUESTED, refresh
+from flow_core.client._session import Session
 from flow_core.errors import (
     ConfigError,
     FlowError,
     NotFoundError,
     TaskFailed,
-    TransientError,
     UnavailableError,
 )
 from flow_core.types import FINAL_STATES, Attempt, LogChunk, LogCursor, TaskRef, parse_ref
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from flow_core.client._forward import Way
     from flow_core.client._kept import Artifact
-    from flow_core.client._session import Session
     from flow_core.faces import Provider
     from flow_core.journal import TaskRow
     from flow_core.secrets import Redactor
@@ -52,9 +51,8 @@ def _passed(deadline: Callable[[], float | None], early: float = 0.0) -> Callabl
 
 
 def _find_again(task_id: str) -> Task[Any]:
-    from flow_core.client._flow import Flow
-
-    return Flow().task(task_id)
+    session = Session()
+    return Task(session, session.journal.find(task_id))
 
 
 class Task(Generic[R_co]):
@@ -164,8 +162,9 @@ class Task(Generic[R_co]):
     @property
     def needs_hand_over(self) -> bool:
         """Whether the provider may still need this client for the task's files (see :meth:`hand_over`)."""
-        provider = self._session.provider(self._row.profile)
-        return provider.facts.attended and not self.is_final and self._needs_client(provider)
+        from flow_core.client._hand_over import needs_client
+
+        return self._session.provider(self._row.profile).facts.attended and needs_client(self._session, self._row)
 
     def hand_over(self, closed: Callable[[], bool] = lambda: False) -> bool:
         """Stay until the provider needs this client no more: the task's machine has its files, or it has ended.
@@ -173,27 +172,9 @@ class Task(Generic[R_co]):
         Polls while ``closed`` does not say that nobody waits any more; False when it said so. Any command that asks for
         the task's status goes on where this left off.
         """
-        from flow_core.waiting import Backoff
+        from flow_core.client._hand_over import hand_over
 
-        provider = self._session.provider(self._row.profile)
-        if not provider.facts.attended:
-            return True
-        backoff = Backoff(provider.facts.min_poll_seconds, 10.0)
-        while not self.refresh().is_final and self._needs_client(provider):
-            if closed():
-                return False
-            sleep(backoff.next(), closed)
-        return True
-
-    def _needs_client(self, provider: Provider) -> bool:
-        if self._row.ref is None:
-            return True
-        ref = parse_ref(self._row.ref)[2]
-        try:
-            report = provider.status([ref]).get(ref)
-        except TransientError:
-            return True
-        return report is not None and report.needs_client and not report.is_final
+        return hand_over(self._session, [self], closed)
 
     def _is_near(self) -> bool:
         try:

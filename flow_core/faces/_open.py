@@ -68,7 +68,8 @@ def _open(
         thread_safe=bool(getattr(settings, "thread_safe", False)),
     )
     if missing := missing_hooks(plugin.kind, scope.supports):
-        raise PluginError(f"{plugin} lacks the required {', '.join(missing)}", distribution=plugin.distribution)
+        lacks = f"{plugin} lacks the required {', '.join(missing)}"
+        raise PluginError(lacks, f"tell the authors of {plugin.distribution}", distribution=plugin.distribution)
     return scope
 
 
@@ -87,7 +88,9 @@ def instantiate(plugin: Plugin, profile: Profile, credentials: Credentials) -> t
         raise
     except Exception as error:
         raise PluginError(
-            f"{plugin} could not be opened: {type(error).__name__}: {error}", distribution=plugin.distribution
+            f"{plugin} could not be opened: {type(error).__name__}: {error}",
+            f"tell the authors of {plugin.distribution}",
+            distribution=plugin.distribution,
         ) from error
 
 

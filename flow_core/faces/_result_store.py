@@ -69,4 +69,6 @@ def _source(key: str, data: Iterable[bytes]) -> Iterator[bytes]:
     except FlowError:
         raise
     except Exception as error:
-        raise StateError(f"what was to be stored as {key} cannot be read: {error}") from error
+        raise StateError(
+            f"what was to be stored as {key} cannot be read: {error}", "check the disk it is on"
+        ) from error

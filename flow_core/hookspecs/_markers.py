@@ -15,4 +15,4 @@ hookimpl = pluggy.HookimplMarker("flow")
 
 def optional(hook: str) -> NoReturn:
     """Body of a hook that a plugin may leave out; core looks before it calls, so only direct calls get here."""
-    raise CapabilityError(f"{hook} is not implemented")
+    raise CapabilityError(f"{hook} is not implemented", "use a provider that has it: flow plugins show NAME")

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 _OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
 _INHERITED: list[object] = []
+_KEEP_EVENTS = 30 * 86400.0  # seconds
 
 
 class Database:
@@ -28,13 +29,20 @@ class Database:
 
     ``quarantined`` is where a damaged journal went that this object met, else None. The new one is empty: what is
     known elsewhere (task folders, providers) has to be recorded again. ``refill`` does that before anything else is read
-    or written, each time that a journal is opened which lacks it, until :meth:`mark_filled`.
+    or written, each time that a journal is opened which lacks it, until :meth:`mark_filled`. ``keep_events`` says for how
+    many seconds events stay; it must not hold this object, which could not be collected then.
     """
 
-    def __init__(self, path: Path, refill: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        refill: Callable[[str], object] | None = None,
+        keep_events: Callable[[], float] = lambda: _KEEP_EVENTS,
+    ) -> None:
         self.path = path
         self.quarantined: Path | None = None
         self._refill = refill
+        self._keep_events = keep_events
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., Database] | None = None
@@ -101,6 +109,7 @@ class Database:
         # Whoever forgets to close a journal leaves nothing open, in whatever order the collector takes things.
         self._closing = weakref.finalize(self, self._connection.close)
         self._closing.atexit = False
+        self._connection.create_function("keep_events", 0, self._keep_events)
         if self._refill is not None and (predecessor := self._predecessor()) is not None:
             self._refill(predecessor)
         return self._connection

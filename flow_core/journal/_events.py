@@ -1,4 +1,4 @@
-"""What happened, kept for 30 days."""
+"""What happened, kept for a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping
 
-KEPT_SECONDS = 30 * 86400.0
 _TRIM_EVERY, _TRIM_AT_MOST = 256, 1024
 
 
@@ -56,7 +55,7 @@ def record(db: sqlite3.Connection, event: Event) -> int:
     ).lastrowid
     seq = int(added or 0)
     if seq % _TRIM_EVERY == 0:
-        _trim(db, seq, event.at - KEPT_SECONDS)
+        _trim(db, seq, event.at)
     return seq
 
 
@@ -67,11 +66,12 @@ def is_last(db: sqlite3.Connection, event: Event) -> bool:
     return found is not None and found[0] == _text(event)
 
 
-def _trim(db: sqlite3.Connection, newest: int, before: float) -> None:
+def _trim(db: sqlite3.Connection, newest: int, now: float) -> None:
     # The newest row stays: its number must not be given out again to those who ask for what came after it.
     db.execute(
-        "DELETE FROM events WHERE at < ? AND seq < ? AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?)",
-        (before, newest, _TRIM_AT_MOST),
+        "DELETE FROM events WHERE at < ? - keep_events() AND seq < ?"
+        " AND seq IN (SELECT seq FROM events ORDER BY seq LIMIT ?)",
+        (now, newest, _TRIM_AT_MOST),
     )
 
 

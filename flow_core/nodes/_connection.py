@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from stat import S_ISDIR
@@ -82,7 +82,8 @@ class Connection:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise TransientError(f"{self._host} did not answer within {seconds:.0f} s") from error
+            late = f"{self._host} did not answer within {seconds:.0f} s"
+            raise TransientError(late, "see whether it is up, and try again") from error
         if done.returncode == UNREACHABLE:
             raise self.trouble(done.stderr)
         return done
@@ -109,7 +110,7 @@ class Connection:
             local = _free_port()
             if self._tell("forward", _way(local, port)) == 0:
                 return "127.0.0.1", local
-        raise TransientError(f"no port of this machine could be led to port {port} of {self._host}")
+        raise TransientError(f"no port of this machine could be led to port {port} of {self._host}", "try again")
 
     def stop_forward(self, local: int, port: int) -> None:
         """End what :meth:`forward` began; nothing happens when the connection is gone."""
@@ -138,7 +139,7 @@ class Connection:
             return AuthError(
                 f"{self._host} refused the login: {words[-1]}", "check user and key, or add the key to your ssh agent"
             )
-        return TransientError(f"{self._host} cannot be reached: {words[-1]}")
+        return TransientError(f"{self._host} cannot be reached: {words[-1]}", "see whether it is up, and try again")
 
     @property
     def _host(self) -> str:
@@ -226,12 +227,31 @@ def _answers(path: Path) -> bool:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    fd = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Let one process at a time in; the lock's file goes with the last one that held it."""
+    lock = f"{path}.lock"
+    fd = _locked(lock)
+    while not _is_there(fd, lock):  # who held it before has removed it
+        os.close(fd)
+        fd = _locked(lock)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
+        with suppress(FileNotFoundError):
+            os.unlink(lock)
         os.close(fd)
+
+
+def _locked(lock: str) -> int:
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd
+
+
+def _is_there(fd: int, lock: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(lock))
+    except FileNotFoundError:
+        return False
 
 
 def _sockets() -> Path:

@@ -51,7 +51,7 @@ def deliver(
     if done.returncode == _remote.NOT_READY:
         raise NotReadyError(f"{access.host} is still being set up", "wait")
     if done.returncode == _remote.SETUP_FAILED:
-        raise UnavailableError(f"{access.host} could not be set up: {said}")
+        raise UnavailableError(f"{access.host} could not be set up: {said}", "run the task again")
     if done.returncode == _remote.INCOMPLETE:
         raise TransientError(f"the task arrived incomplete on {access.host} ({said})", "try again")
     if done.returncode:
@@ -96,7 +96,8 @@ def fetch(access: NodeAccess, target: Path, most: int, state: Path | None = None
         if code == _remote.TOO_LARGE:
             raise CapabilityError(f"the logs on {access.host} have more than {most} bytes", "raise fetch_bytes")
         if code == _remote.NO_FOLDER:
-            raise NotFoundError(f"there is no task folder {access.path} on {access.host}")
+            gone = f"there is no task folder {access.path} on {access.host}"
+            raise NotFoundError(gone, "see what there is with `flow status`")
         if code:
             raise (
                 connection.trouble(said)

@@ -51,7 +51,7 @@ class SshHost:
             done = self.connection.run(remote)
         if done.returncode not in fine:
             raise self.explain(done.returncode, done.stderr, folder) or TransientError(
-                f"the runner on {self.name} has gone again"
+                f"the runner on {self.name} has gone again", "see what clears ~/.cache/flow there, and try again"
             )
         done.stdout = _logs.without_greeting(done.stdout)
         return done

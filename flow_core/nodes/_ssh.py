@@ -122,7 +122,9 @@ class SshNode:
         if process.returncode == REFUSED:
             raise NotFoundError(f"there is no {kind} {path} on {self._host}: {words(said)}", "run the task again")
         if process.returncode:
-            raise self._explain(process.returncode, said) or TransientError(f"the runner on {self._host} has gone")
+            raise self._explain(process.returncode, said) or TransientError(
+                f"the runner on {self._host} has gone", "try again"
+            )
 
     def resume_upload(self, tickets: bytes | None = None) -> None:
         """See :meth:`Node.resume_upload`."""
@@ -184,7 +186,7 @@ class SshNode:
         if code == REFUSED:
             raise NotFoundError(f"there is no file {source} on {self._host}: {words(said)}", "name a file that exists")
         if code:
-            raise self._explain(code, said) or TransientError(f"the runner on {self._host} has gone")
+            raise self._explain(code, said) or TransientError(f"the runner on {self._host} has gone", "try again")
 
 
 @contextmanager

@@ -56,7 +56,8 @@ class Plugin(NamedTuple):  # not an attrs class: attrs would be a tenth of the t
     def load(self) -> Any:
         """Import the plugin and return what its entry point names. Raises PluginError that names the distribution."""
         if problem := self.problem():
-            raise PluginError(f"{self}: {problem}", distribution=self.distribution)
+            out = f"FLOW_DISABLE_PLUGINS={self.distribution} leaves it out"
+            raise PluginError(f"{self}: {problem}", out, distribution=self.distribution)
         try:
             return self.entry.load()
         except Exception as error:  # a third party's import may raise anything

@@ -122,5 +122,7 @@ def _instance(plugin: Plugin) -> object:
         return loaded() if isinstance(loaded, type) else loaded
     except Exception as error:
         raise PluginError(
-            f"{plugin} could not be opened: {type(error).__name__}: {error}", distribution=plugin.distribution
+            f"{plugin} could not be opened: {type(error).__name__}: {error}",
+            f"tell the authors of {plugin.distribution}; FLOW_DISABLE_PLUGINS={plugin.distribution} leaves it out",
+            distribution=plugin.distribution,
         ) from error

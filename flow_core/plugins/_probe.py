@@ -46,7 +46,8 @@ def _hooks(plugin: Plugin, loaded: Any) -> list[str]:
         import click
 
         if not isinstance(loaded, click.Command):
-            raise PluginError(f"{plugin} is a {type(loaded).__name__}, not a click command")
+            why = f"{plugin} is a {type(loaded).__name__}, not a click command"
+            raise PluginError(why, f"tell the authors of {plugin.distribution}")
         return []
     from flow_core.plugins._scope import Scope
 

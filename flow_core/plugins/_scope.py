@@ -60,7 +60,8 @@ class Scope:
         self._hook = manager.hook
 
     def _fault(self, message: str) -> PluginError:
-        return PluginError(f"{self.label}: {message}", distribution=self._distribution)
+        hint = f"tell the authors of {self._distribution}; FLOW_DISABLE_PLUGINS={self._distribution} leaves it out"
+        return PluginError(f"{self.label}: {message}", hint, distribution=self._distribution)
 
     def _register(self, manager: pluggy.PluginManager, plugin: object, wrappers: Mapping[str, object]) -> None:
         try:
@@ -114,7 +115,9 @@ class Scope:
     def require(self, hook: str) -> None:
         """Raise CapabilityError when the plugin does not implement ``hook``."""
         if hook not in self.supports:
-            raise CapabilityError(f"{self.label} does not support this: it has no {hook}")
+            raise CapabilityError(
+                f"{self.label} does not support this: it has no {hook}", "flow plugins show says what it has"
+            )
 
     def call(self, hook: str, **arguments: Any) -> Any:
         """Call one hook. What is raised and is no FlowError becomes a ProviderError that names plugin and hook."""

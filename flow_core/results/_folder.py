@@ -78,7 +78,9 @@ class FolderStore(ResultHooks):
                     size += file.write(piece)
                 file.flush()
                 if digest.hexdigest() != sha256:
-                    raise TransientError(f"{key} arrived damaged: its content does not have the sum {sha256}")
+                    raise TransientError(
+                        f"{key} arrived damaged: its content does not have the sum {sha256}", "try again"
+                    )
                 _keep(file.name, path, key, sha256)
         return ResultInfo(key, size, sha256)
 
@@ -99,6 +101,9 @@ class FolderStore(ResultHooks):
             return Ticket("PATH", str(folder))
         if method == "GET":
             self.flow_result_stat(key)
+        else:
+            with _told(key):
+                self._make(self._path(key).parent)
         return Ticket("PATH", str(self._path(key)), max_bytes=size)
 
     def _make(self, folder: Path) -> int:

@@ -1,5 +1,6 @@
 """One look at a service: at a TCP port, over HTTP, or by a command. Nothing here waits; the loop calls back."""
 
+import abc
 import errno
 import os
 import signal
@@ -22,7 +23,7 @@ _SAID_BYTES = 300
 _SIGNALS = [n for n in range(1, 32) if n not in (signal.SIGKILL, signal.SIGSTOP)]
 
 
-class Probe:
+class Probe(abc.ABC):
     """A look under way; ``on_end`` is called once: with "" when all is well, else with what is wrong."""
 
     def __init__(self, loop: Loop, timeout: float, on_end: OnEnd) -> None:
@@ -44,8 +45,9 @@ class Probe:
         self._timer.cancel()
         self._close()
 
+    @abc.abstractmethod
     def _close(self) -> None:
-        raise NotImplementedError
+        """Let go of what it looks with."""
 
 
 class TcpProbe(Probe):
@@ -123,7 +125,10 @@ class HttpProbe(TcpProbe):
 
 
 class CommandProbe(Probe):
-    """Whether a command ends with 0. What it says goes to a file, of which the first line is told."""
+    """Whether a command ends with 0. What it says goes to the file ``said``.
+
+    The first line of that is told, but where it may hold a secret (``untold``): what is told is kept and shown for good.
+    """
 
     def __init__(
         self,
@@ -135,9 +140,10 @@ class CommandProbe(Probe):
         env: Dict[str, str],
         cwd: str,
         said: str,
+        untold: bool,
     ) -> None:
         super().__init__(loop, timeout, on_end)
-        self._said = said
+        self._said, self._untold = said, untold
         self._mark = os.fsencode("\0%s=%s\0" % (MARK, env[MARK])) if MARK in env else b""
         self._pid: Optional[int] = None
         try:
@@ -164,6 +170,8 @@ class CommandProbe(Probe):
                 words = " ".join(file.read(_SAID_BYTES).decode("utf-8", "replace").split("\n")[0].split())
         except OSError:
             return ""
+        if words and self._untold:
+            return " (what it said may hold a secret: it is in its file `health` below FLOW_TASK_DIR)"
         return ": " + words if words else ""
 
     def _close(self) -> None:

@@ -314,7 +314,8 @@ class Server:
         target = done_dir(self._root, name)
         above = os.path.dirname(target)
         if above not in self._made:
-            os.makedirs(above, 0o700, exist_ok=True)
+            for folder in (os.path.dirname(above), above):
+                os.makedirs(folder, 0o700, exist_ok=True)
             self._made.add(above)
         os.rename("%s/%s" % (self._tasks, name), target)
 

@@ -35,7 +35,8 @@ class Service:
             )
         said = rank.folder + "/health"
         self._beside.env[MARK] = "%s-%d-%d" % (self._bundle.request_id, rank.attempt, rank.number)
-        return CommandProbe(self._node.loop, health.timeout, on_end, self._node.witness, *self._beside, said=said)
+        untold = bool(self._bundle.secrets.get("names") or self._bundle.secrets.get("files"))
+        return CommandProbe(self._node.loop, health.timeout, on_end, self._node.witness, *self._beside, said, untold)
 
     def _connect(self, health: Health, on_end: OnEnd) -> Probe:
         rank, loop = self._rank, self._node.loop

@@ -51,12 +51,17 @@ def working_folder() -> Path:
 
 
 def home(environ: Mapping[str, str]) -> Path:
-    """Return the home folder: ``HOME``, else the account's. Raises :class:`StateError` when there is neither."""
-    if environ.get("HOME"):
-        return Path(environ["HOME"])
+    """Return the home folder: ``HOME`` where that is an absolute path, else the account's.
+
+    Raises :class:`StateError` when there is neither.
+    """
+    if os.path.isabs(own := environ.get("HOME", "")):
+        return Path(own)
+    from pwd import getpwuid
+
     try:
-        return Path("~").expanduser()
-    except RuntimeError as error:
+        return Path(getpwuid(os.getuid()).pw_dir)
+    except KeyError as error:
         raise StateError(
             "this account has no home folder", "set HOME, or FLOW_HOME to a folder for Flow's files"
         ) from error

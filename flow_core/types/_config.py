@@ -50,7 +50,10 @@ class Resources:
 
 @attrs.frozen
 class Mount:
-    """Puts ``source`` (a folder, ``volume:NAME`` or ``scheme://…``) at the absolute path ``target`` of every node."""
+    """Puts ``source`` (a folder or ``volume:NAME``) at the absolute path ``target`` of every node.
+
+    ``scheme://…`` is for providers that mount such a thing; the others refuse it.
+    """
 
     source: str
     target: str

@@ -175,3 +175,10 @@ def test_the_module_and_the_program_are_the_same(flow: Program) -> None:
         pytest.skip("flow-core is not installed as a program here")
     done = subprocess.run([program, "--version"], env=dict(flow.environ), capture_output=True, check=True)
     assert done.stdout.decode() == flow("--version").out
+
+
+def test_nothing_is_imported_from_the_folder_one_is_in(flow: Program) -> None:
+    for name in ("click", "json", "yaml", "cattrs", "sqlite3", "importlib_metadata"):
+        (flow.folder / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    answer = flow("run", "-q", "echo ran")
+    assert (answer.status, answer.out, answer.err) == (0, "ran\n", "")

@@ -132,3 +132,17 @@ def test_an_interrupt_while_the_program_is_imported_shows_no_traceback(flow: Pro
     )
     answer = flow("status", PYTHONPATH=str(flow.folder))
     assert (answer.status, answer.err) == (130, "")
+
+
+def test_what_flow_keeps_is_the_users_alone_whatever_the_umask_is(flow: Program) -> None:
+    script = """
+        umask 0
+        echo abcd-1234-efgh | "$0" -m flow_core secret set API_KEY
+        "$0" -m flow_core config set keep_events 20d
+        "$0" -m flow_core volume create models
+        "$0" -m flow_core run --name made --secret API_KEY --output 'o*' 'echo one > out'
+        "$0" -m flow_core status
+    """
+    subprocess.run(["sh", "-ec", script, sys.executable], cwd=flow.folder, env=flow.environ, check=True)
+    kept = [path for path in Path(flow.environ["FLOW_HOME"]).rglob("*") if not path.is_symlink()]
+    assert [path for path in kept if not path.is_socket() and path.lstat().st_mode & 0o077] == []

@@ -50,6 +50,14 @@ def test_json_gives_an_envelope_also_when_the_command_line_cannot_be_parsed(here
     assert answer.envelope["error"]["code"] == "USAGE"
 
 
+@pytest.mark.parametrize("words", [("nope",), ("volume", "nope"), ("--nope",), ("volume",), ("config", "--nope")])
+def test_an_envelope_of_no_command_has_a_schema_too(here: Here, words: tuple[str, ...]) -> None:
+    known = here("schema", "answers", "--json").data
+    answer = here(*words, "--json")
+    assert answer.status == 2
+    assert known[answer.envelope["schema"]]["properties"]["data"] == {"anyOf": [{"type": "null"}, {"type": "null"}]}
+
+
 def test_json_behind_the_dashes_belongs_to_the_command(here: Here) -> None:
     assert here("run", "--nope", "--", "tool", "--json").out == ""
 

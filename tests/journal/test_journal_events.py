@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
+from pathlib import Path
 
 import pytest
 
+from flow_core import Flow
 from flow_core.errors import NotFoundError
 
 DAY = 86400.0
@@ -29,6 +33,28 @@ def test_events_go_after_30_days_but_not_at_each_call(journal):
     assert len(journal.events()) == 255
     last = journal.add_event("task.price", at=30 * DAY + 1)
     assert journal.events() == [*kept, last]
+
+
+@pytest.mark.parametrize(("setting", "left"), [("1h", 2), ("3d", 257), ("soon", 257)])
+def test_events_are_kept_as_long_as_the_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, left: int
+) -> None:
+    monkeypatch.setenv("FLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("FLOW_KEEP_EVENTS", setting)
+    journal = Flow().session.journal
+    for number in range(257):
+        journal.add_event("task.price", at=DAY if number >= 255 else 0.0)
+    assert len(journal.events()) == left
+
+
+def test_a_client_that_nobody_closes_leaves_no_journal_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLOW_HOME", str(tmp_path))
+    flow = Flow()
+    flow.session.journal.add_event("task.price")
+    journal = weakref.ref(flow.session.journal)
+    del flow
+    gc.collect()
+    assert journal() is None
 
 
 def test_numbers_of_events_are_not_given_out_again(journal):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from flow_core import errors
+
 ROOT = Path(__file__).parents[2]
 CORE = sorted(
     path
@@ -64,3 +66,44 @@ def test_a_plugin_imports_no_other_plugin(plugin: str) -> None:
     used = {(home, name.partition(".")[0]) for home, path in modules(PACKAGES[plugin]) for name in imports(path)}
     others = {(home, name) for home, name in used if name in PACKAGES and name != plugin}
     assert others - TESTING == set()
+
+
+def test_what_people_read_has_one_word_for_a_provider_and_one_for_a_task() -> None:
+    """The table of words in docs/index.md; the build-backend of a pyproject.toml is Python's own word."""
+    pages = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("plugins/*/*.md"),
+        *ROOT.glob("**/pyproject.toml"),
+    ]
+    texts = {path.relative_to(ROOT): path.read_text("utf-8") for path in pages}
+    texts[Path("flow_core")] = str(
+        ast.get_docstring(ast.parse((ROOT / "flow_core" / "__init__.py").read_text("utf-8")))
+    )
+    synonym = re.compile(r"(?<!build-)\b(?:backend|workload)s?\b", re.IGNORECASE)
+    assert [(path, found[0]) for path, text in texts.items() for found in synonym.finditer(text)] == []
+
+
+MENDED = sorted(
+    path
+    for folder in (ROOT / "flow_core", *(PACKAGES[name] for name in ("flow_local", "flow_fsspec")))
+    for path in folder.rglob("*.py")
+    if not {"testing", "runner"} & set(path.parts)
+)
+
+
+def test_every_error_says_what_to_do() -> None:
+    """Those of a task's end say how it ended, and its log says the rest."""
+    kinds = {kind.__name__ for kind in errors.FlowError.__subclasses__()} - {"TaskFailed", "TaskLostError"}
+    calls = [(path, call) for path in MENDED for call in ast.walk(ast.parse(path.read_text("utf-8")))]
+    without = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path, call in calls
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in kinds
+        and len(call.args) == 1
+        and not isinstance(call.args[0], ast.Starred)
+        and not {"hint", "problems"} & {keyword.arg for keyword in call.keywords}
+    ]
+    assert without == []

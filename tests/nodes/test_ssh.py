@@ -21,6 +21,7 @@ import pytest
 from flow_core import nodes
 from flow_core.bundle import build
 from flow_core.errors import AuthError, CapabilityError, ConfigError, NotFoundError, StateError, TransientError
+from flow_core.nodes import _connection
 from flow_core.types import (
     LogChunk,
     LogCursor,
@@ -123,8 +124,26 @@ def test_everything_shares_one_connection(sshd: Sshd, root: Path, sockets: Path)
     for _ in range(3):
         opened(sshd, folder).report()
     opened(sshd, staged(root, "true")).report()
-    assert len([path for path in sockets.iterdir() if path.suffix != ".lock"]) == 1
+    assert [path.suffix for path in sockets.iterdir()] == [""]  # the lock it was made under is gone
     assert (sshd.folder / "sshd.log").read_text().count("Accepted publickey") == 1
+
+
+def test_one_at_a_time_connects_and_leaves_no_lock(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def enter(number: int) -> None:
+        for _ in range(50):
+            with _connection._alone(tmp_path / "socket"):
+                inside.append(number)
+                time.sleep(0.0001)  # long enough for another one to come in
+                most.append(len(inside))
+                inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enter, range(8)))
+    assert (max(most), len(most)) == (1, 400)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_runner_is_installed_once_and_again_when_it_was_removed(sshd: Sshd, root: Path) -> None:

@@ -105,6 +105,17 @@ def test_a_failing_command_is_told_with_its_first_words(machine: Machine) -> Non
     assert found["reason"] == "unhealthy: exit code 3: no model"
 
 
+def test_what_a_failing_command_said_is_not_told_of_a_task_with_secrets(machine: Machine) -> None:
+    found = machine.run(
+        "sleep 60",
+        health={"command": "echo token $TOKEN; exit 3", **QUICK},
+        secrets={"TOKEN": "hunter2-hunter2"},
+        bundle_secrets={"names": {"TOKEN": "TOKEN"}},
+    )
+    assert found["reason"].startswith("unhealthy: exit code 3 (what it said may hold a secret")
+    assert "hunter2" not in json.dumps(found)
+
+
 def test_a_check_that_hangs_is_killed_with_all_it_started(machine: Machine) -> None:
     found = machine.run("sleep 60", health={"command": "sleep 4711 & sleep 4711", **QUICK, "timeout": 0.3})
     assert found["reason"] == "unhealthy: no answer within 0.3 s"

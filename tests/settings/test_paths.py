@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def test_flow_home_holds_everything():
 
 def test_a_relative_flow_home_is_made_absolute():
     assert paths({"FLOW_HOME": "f"}).state_dir == Path.cwd() / "f" / "state"
+
+
+@pytest.mark.parametrize("blank", ["", "relative"])
+def test_a_home_that_is_no_absolute_path_is_the_accounts(blank):
+    assert paths({"HOME": blank}).config_dir == Path(pwd.getpwuid(os.getuid()).pw_dir, ".config", "flow")
 
 
 def test_an_account_without_home_is_told_what_to_set(monkeypatch):

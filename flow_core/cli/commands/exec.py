@@ -30,7 +30,8 @@ def command(task: str, node: int, tty: bool | None, words: Sequence[str]) -> int
     found = Flow().task(task)
     say_which(task, found.row)
     if found.refresh().is_final:
-        raise UnavailableError(f"{found.id} has ended ({found.row.state}): there is nothing to run beside")
+        why = f"{found.id} has ended ({found.row.state}): there is nothing to run beside"
+        raise UnavailableError(why, f"run it again: flow retry {found.id}")
     terminal = sys.stdin.isatty() and sys.stdout.isatty() if tty is None else tty
     return TaskStatus(_start(found.exec(words, node, terminal)))
 
@@ -40,7 +41,9 @@ def _start(session: ShellSession) -> int:
     try:
         started = subprocess.Popen(session.argv, env={**os.environ, **session.env})
     except OSError as error:
-        raise UnavailableError(f"cannot start {session.argv[0]}: {error.strerror}") from error
+        raise UnavailableError(
+            f"cannot start {session.argv[0]}: {error.strerror}", "install it, or name it on PATH"
+        ) from error
     former = {number: signal.signal(number, lambda number, _: _pass_on(started, number)) for number in _PASSED}
     try:
         code = started.wait()

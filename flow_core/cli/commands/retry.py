@@ -7,6 +7,8 @@ import sys
 import click
 
 from flow_core.cli._envelope import emit
+from flow_core.cli._hand_over import stay
+from flow_core.cli._interrupts import Interrupts
 from flow_core.cli._options import json_option, task_argument
 from flow_core.cli._rows import detail
 from flow_core.cli._talk import quoted, say, say_which
@@ -24,6 +26,8 @@ def command(task: str, as_json: bool) -> None:
     again = flow.retry(earlier.id)
     if as_json:
         emit({**detail(flow, again.row), "retry_of": earlier.id})
-        return
-    say(f"{quoted(again.row)} on {again.row.profile}, again from {earlier.id}")
-    sys.stdout.write(f"{again.id}\n")
+    else:
+        say(f"{quoted(again.row)} on {again.row.profile}, again from {earlier.id}")
+        sys.stdout.write(f"{again.id}\n")
+    with Interrupts():
+        stay(flow, [again], quiet=False)

@@ -221,6 +221,15 @@ def test_what_this_machine_cannot_do_is_refused_by_name(flow: Flow, asked: dict[
     assert flow.tasks() == []
 
 
+def test_a_mount_of_what_is_no_folder_is_refused_without_a_promise_that_a_plugin_helps(flow: Flow) -> None:
+    with pytest.raises(ConfigError) as caught:
+        flow.submit("true", mounts=["s3://bucket/data:/data"])
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.code) == ("mounts[0].source", "NO_SUCH_SOURCE")
+    assert problem.message == "s3://bucket/data is no folder and no volume: nothing else is mounted"
+    assert problem.hint
+
+
 def test_run_with_check_raises_when_it_fails(flow: Flow) -> None:
     with pytest.raises(TaskFailed, match="exit code 3") as caught:
         flow.run("exit 3", check=True, stream=False)

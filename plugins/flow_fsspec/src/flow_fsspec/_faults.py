@@ -41,6 +41,7 @@ _HINTS: dict[type[FlowError], str] = {
 }
 _SKEW_SECONDS = 900.0
 _UNREACHABLE = "check `endpoint_url` and the network"
+_ABSENT = "it was removed, or never stored: run the task again"
 _GONE = {errno.ENOSPC: "it is full", errno.EDQUOT: "its quota is used up", errno.EFBIG: "the file is too large for it"}
 
 
@@ -53,9 +54,11 @@ def answered(status: int, code: str, what: str, bucket: str, headers: Mapping[st
     if code in ("NoSuchBucket", "ContainerNotFound"):
         return NotFoundError(f"cannot {what}: {bucket} does not exist", "create it, or mend `url` of the result store")
     if kind is NotFoundError:
-        return NotFoundError(f"cannot {what}: {bucket} does not have it")
+        return NotFoundError(f"cannot {what}: {bucket} does not have it", _ABSENT)
     if kind is ConflictError:
-        return ConflictError(f"cannot {what}: {bucket} answered {said}")
+        return ConflictError(
+            f"cannot {what}: {bucket} answered {said}", "it is there with other content: choose another name"
+        )
     hint = (
         _CLOCK if kind is AuthError and (code == "RequestTimeTooSkewed" or _skewed(headers)) else _HINTS.get(kind, "")
     )
@@ -110,17 +113,18 @@ def system_fault(error: OSError, what: str, where: str) -> FlowError | None:
     if error.errno in _GONE:
         return QuotaError(f"cannot {what}: {where}: {_GONE[error.errno]}", "free space, or raise the limit")
     if isinstance(error, FileNotFoundError):
-        return NotFoundError(f"cannot {what}: {where} does not have it")
+        return NotFoundError(f"cannot {what}: {where} does not have it", _ABSENT)
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         reason = "is read-only" if error.errno == errno.EROFS else "does not let this user"
         return AuthError(f"cannot {what}: {where} {reason}", "check its permissions")
     if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
-        return ConflictError(f"cannot {what}: a file and a folder of one name cannot be in {where}")
+        why = f"cannot {what}: a file and a folder of one name cannot be in {where}"
+        return ConflictError(why, "choose another name")
     if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror)):
         return unreachable(error, what, where)
     if error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"cannot {what}: {where} keeps no name that long", "parts of keys have at most 255 bytes")
-    return TransientError(f"cannot {what}: {where}: {error.strerror}") if error.strerror else None
+    return TransientError(f"cannot {what}: {where}: {error.strerror}", "try again") if error.strerror else None
 
 
 def s3_fault(error: Exception, what: str, bucket: str) -> FlowError | None:

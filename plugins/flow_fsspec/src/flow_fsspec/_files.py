@@ -138,7 +138,7 @@ class FileObjects:
     def ticket(self, key: str, method: str, size: int | None, expires_in: float) -> Ticket:  # noqa: ARG002 - a path asks nobody
         """The path itself, for nodes that see the same disk; other file systems sign nothing."""
         if self._protocol not in _LOCAL:
-            raise CapabilityError(f"{self._where} gives no tickets: only file, s3, gs and az do")
+            raise CapabilityError(f"{self._where} gives no tickets", "use a store that does: file, s3, gs or az")
         place = self._place(key)
         self._make(posixpath.dirname(place))  # of a prefix: the folder itself
         return Ticket("PATH", place.rstrip("/"), max_bytes=size)

@@ -92,7 +92,9 @@ class FsspecStore(ResultHooks):
                     raise
                 reading, resumes = self._resumed(key, offset, version, resumes)
         if digest and digest.hexdigest() != noted:
-            raise StateError(f"{key} is damaged: its content does not have the sum it was stored with")
+            raise StateError(
+                f"{key} is damaged: its content does not have the sum it was stored with", "run the task again"
+            )
 
     def _resumed(self, key: str, offset: int, version: str, resumes: int) -> tuple[Reading, int]:
         """Begin again at ``offset``; ``resumes`` counts the tries since the last byte."""
@@ -159,4 +161,6 @@ class _Source:
             self.size += len(piece)
             yield piece
         if digest.hexdigest() != self._sha256:
-            raise TransientError(f"{self._key} arrived damaged: its content does not have the sum {self._sha256}")
+            raise TransientError(
+                f"{self._key} arrived damaged: its content does not have the sum {self._sha256}", "try again"
+            )

@@ -167,4 +167,5 @@ def _answer(argv: Sequence[str]) -> str | None:
 def _run(argv: Sequence[str], text: str = "") -> None:
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UnavailableError(f"{shlex.join(argv)} failed: {done.stderr.strip() or done.stdout.strip()}")
+        said = f"{shlex.join(argv)} failed: {done.stderr.strip() or done.stdout.strip()}"
+        raise UnavailableError(said, "mend that, then run the command again")

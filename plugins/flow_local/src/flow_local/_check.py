@@ -92,7 +92,10 @@ def _mounts(config: TaskConfig, volumes: Volumes, cwd: Path) -> Iterator[Problem
             if not volumes.exists(name):
                 yield Problem(path, "NO_VOLUME", f"there is no volume {name!r}", f"flow volume create {name}")
         elif "://" in mount.source:
-            yield Problem(path, "NO_SUCH_SOURCE", f"{mount.source} needs a result store plugin for its scheme")
+            hint = "fetch it in the command, or name a folder of this machine"
+            yield Problem(
+                path, "NO_SUCH_SOURCE", f"{mount.source} is no folder and no volume: nothing else is mounted", hint
+            )
         elif not (cwd / Path(mount.source).expanduser()).exists():
             yield Problem(path, "NO_FOLDER", f"{mount.source} does not exist", "create it, or correct the path")
 

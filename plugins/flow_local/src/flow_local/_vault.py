@@ -35,7 +35,8 @@ def create(folder: Path) -> str:
     done = subprocess.run(argv, input=key, capture_output=True, text=True, check=False)
     if done.returncode:
         forget(name)
-        raise StateError(f"gocryptfs cannot make an encrypted folder: {done.stdout}{done.stderr}".strip())
+        said = f"gocryptfs cannot make an encrypted folder: {done.stdout}{done.stderr}".strip()
+        raise StateError(said, "check the disk, and that `gocryptfs -speed` works")
     return name
 
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flow_core import ConfigError, ConflictError, NotFoundError, StateError, Volume, VolumeSpec
+from flow_core.settings import make_folder
 from flow_local import _storage, _vault
 
 Document = dict[str, object]
@@ -97,12 +98,14 @@ class Volumes:
 
     def _make(self, name: str, request_id: str, fill: Callable[[Path], Document]) -> None:
         new = self._root / f".{name}.{os.urandom(8).hex()}.new"  # the same request may come twice at once
+        make_folder(self._root)
         try:
-            new.mkdir(mode=0o700, parents=True)
+            new.mkdir(mode=0o700)
             held = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 fcntl.flock(held, fcntl.LOCK_EX)
                 document = {"request_id": request_id, "created_at": time.time(), **fill(new)}
+                (new / "volume.json").touch(0o600)
                 (new / "volume.json").write_text(json.dumps(document), encoding="utf-8")
                 self._accept(new, name, request_id)
             finally:
