@@ -63,12 +63,22 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     apply(
         session, {**told, **{name: _witnessed(session, provider, name, ref, told[name]) for name, ref in ends.items()}}
     )
+    failed: list[FlowError] = []
     for row in rows:
-        report = reports.get(refs[row.id])
-        if report is None:
-            _missing(session, row, refs[row.id])
-        elif row.cancel_requested_at is not None and not report.is_final:
-            provider.cancel(refs[row.id], _grace(session, row))
+        try:
+            _follow_up(session, provider, row, refs[row.id], reports.get(refs[row.id]))
+        except FlowError as error:  # of one task: the others are not to wait for it
+            failed.append(error)
+    if failed:
+        raise failed[0]
+
+
+def _follow_up(session: Session, provider: Provider, row: TaskRow, ref: TaskRef, report: TaskReport | None) -> None:
+    """Look further for a task that its provider does not know; repeat a cancel, which may have been cut off."""
+    if report is None:
+        _missing(session, row, ref)
+    elif row.cancel_requested_at is not None and not report.is_final:
+        provider.cancel(ref, _grace(session, row))
 
 
 def _is_silent(report: TaskReport) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flow_core import Flow
+from flow_core import Flow, TransientError
+from flow_core.types import TaskRef
 
 SOAK = bool(os.environ.get("FLOW_SOAK"))
 _NEVER = "never submitted: the command that submitted it was killed"
@@ -170,6 +171,30 @@ def test_w9_a_cancel_that_was_recorded_is_carried_out_by_the_next_command(flow: 
 
     assert task.wait(timeout=30) == 143
     assert task.status == "cancelled"
+
+
+def test_w9_a_cancel_that_cannot_be_repeated_keeps_no_other_from_being_carried_out(
+    flow: Flow, client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [flow.submit("sleep 60") for _ in range(3)]
+    for task in tasks:
+        assert client(f'die_in(flow_core.nodes, "cancel")\nFlow().task("{task.id}").cancel()') == -9
+    provider, asked = flow.provider("local"), []
+    cancel = provider.cancel
+
+    def cannot_be_reached_at_first(ref: TaskRef, grace_seconds: float) -> bool:
+        asked.append(ref)
+        if len(asked) == 1:
+            raise TransientError("its machine does not answer")
+        return cancel(ref, grace_seconds)
+
+    monkeypatch.setattr(provider, "cancel", cannot_be_reached_at_first)
+    assert [str(error) for error in flow.refresh().values()] == ["its machine does not answer"]
+    assert len(asked) == 3
+
+    flow.refresh()
+
+    assert [task.wait(timeout=30) for task in tasks] == [143] * 3
 
 
 def test_w10_an_end_that_was_not_recorded_is_found_again(flow: Flow, client, eventually) -> None:
