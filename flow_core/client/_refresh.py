@@ -162,8 +162,8 @@ def reconcile(session: Session) -> None:
             # Where a look costs nothing nobody waits for the next turn to see what a killed command has left.
             every = 0.0 if session.provider(profile).facts.prompt else RECONCILE_EVERY
             if journal.due_for_reconcile(profile, every):
-                _reconcile_profile(session, profile)
                 _cancel_duplicates(session, profile)
+                _reconcile_profile(session, profile)
         except FlowError as error:
             journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
 
@@ -212,8 +212,13 @@ def adopt(session: Session, request_id: str, provider: Provider, refs: Sequence[
 
 
 def _cancel_duplicates(session: Session, profile: str) -> None:
+    """Cancel what is surplus; what cannot be cancelled now is left to whoever looks next."""
     for row in session.journal.duplicates(profile):
-        with suppress(NotFoundError):
-            session.provider(profile).cancel(parse_ref(row.ref or "")[2], 0.0)
+        try:
+            with suppress(NotFoundError):
+                session.provider(profile).cancel(parse_ref(row.ref or "")[2], 0.0)
+        except FlowError as error:
+            session.journal.add_event("task.duplicate_left", row.task_id, {"ref": row.ref or "", "why": error.message})
+            continue
         session.journal.close_duplicate(row.request_id)
         session.journal.add_event("task.duplicate", row.task_id, {"ref": row.ref or ""})
