@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from flow_core.client._reach import config_of, open_nodes
-from flow_core.errors import ConflictError, FlowError, NotFoundError
+from flow_core.errors import ConflictError, FlowError, NotFoundError, TransientError
 from flow_core.settings._model import OWN_STORE
 from flow_core.types import parse_ref
 
@@ -84,8 +84,9 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     store = session.result_store(keeping.store)
     discard_start(store, row.id)  # it has the task's secrets, and no machine will begin any more
     try:
-        record(session, read_manifest(store, row.id))
-        _let_go(session, row)
+        manifest = read_manifest(store, row.id)
+        _let_go(session, row)  # first: to a task whose results are recorded nobody comes back
+        record(session, manifest)
         return
     except NotFoundError:
         nodes = reachable(session, row)
@@ -101,8 +102,9 @@ def _settle(session: Session, row: TaskRow, keeping: KeepingRow) -> None:
     if found[0]["report"] is None:
         _have_it_written(session, row)
     elif not late:
-        record(session, _carry(store, row, nodes, found))
+        manifest = _carry(store, row, nodes, found)
         _let_go(session, row, nodes.values())
+        record(session, manifest)
 
 
 def _have_it_written(session: Session, row: TaskRow) -> None:
@@ -196,22 +198,28 @@ def _carry_thing(store: ResultStore, node: Node, thing: Mapping[str, Any]) -> di
 
 
 def _let_go(session: Session, row: TaskRow, nodes: Iterable[Node] = ()) -> None:
-    """Say on its machines that all is stored; their provider, which may hold them for that, looks again or is told."""
+    """Say on its machines that all is stored; their provider, which may hold them for that, looks again or is told.
 
+    Raises TransientError where it cannot be told now.
+    """
     from flow_core.client._machines import release
 
-    provider = session.provider(row.profile)
-    if provider.facts.shares_client_files or row.ref is None:
+    if _shares(session, row) or row.ref is None:
         return
-    ref = parse_ref(row.ref)[2]
-    with suppress(FlowError):
-        for node in nodes:
+    provider, ref = session.provider(row.profile), parse_ref(row.ref)[2]
+    for node in nodes:
+        with suppress(FlowError):
             node.deliver("carried", b"")
+    try:
         report = provider.status([ref]).get(ref)
         # Not even final: its machine, which had brought all there, cannot be reached any more.
         held = report is not None and (report.machine_held or not report.is_final)
         if held and not config_of(row).keep and "flow_provision_release" in provider.supports:
             release(session, row)
+    except TransientError:
+        raise
+    except FlowError:  # it will not be told: what holds the machine ends that by itself
+        return
 
 
 def record(session: Session, manifest: Manifest) -> None:

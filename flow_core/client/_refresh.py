@@ -63,12 +63,22 @@ def _refresh_profile(session: Session, profile: str, rows: list[TaskRow]) -> Non
     apply(
         session, {**told, **{name: _witnessed(session, provider, name, ref, told[name]) for name, ref in ends.items()}}
     )
+    failed: list[FlowError] = []
     for row in rows:
-        report = reports.get(refs[row.id])
-        if report is None:
-            _missing(session, row, refs[row.id])
-        elif row.cancel_requested_at is not None and not report.is_final:
-            provider.cancel(refs[row.id], _grace(session, row))
+        try:
+            _follow_up(session, provider, row, refs[row.id], reports.get(refs[row.id]))
+        except FlowError as error:  # of one task: the others are not to wait for it
+            failed.append(error)
+    if failed:
+        raise failed[0]
+
+
+def _follow_up(session: Session, provider: Provider, row: TaskRow, ref: TaskRef, report: TaskReport | None) -> None:
+    """Look further for a task that its provider does not know; repeat a cancel, which may have been cut off."""
+    if report is None:
+        _missing(session, row, ref)
+    elif row.cancel_requested_at is not None and not report.is_final:
+        provider.cancel(ref, _grace(session, row))
 
 
 def _is_silent(report: TaskReport) -> bool:
@@ -152,8 +162,8 @@ def reconcile(session: Session) -> None:
             # Where a look costs nothing nobody waits for the next turn to see what a killed command has left.
             every = 0.0 if session.provider(profile).facts.prompt else RECONCILE_EVERY
             if journal.due_for_reconcile(profile, every):
-                _reconcile_profile(session, profile)
                 _cancel_duplicates(session, profile)
+                _reconcile_profile(session, profile)
         except FlowError as error:
             journal.add_event("profile.unreachable", None, {"profile": profile, "reason": error.message})
 
@@ -202,8 +212,13 @@ def adopt(session: Session, request_id: str, provider: Provider, refs: Sequence[
 
 
 def _cancel_duplicates(session: Session, profile: str) -> None:
+    """Cancel what is surplus; what cannot be cancelled now is left to whoever looks next."""
     for row in session.journal.duplicates(profile):
-        with suppress(NotFoundError):
-            session.provider(profile).cancel(parse_ref(row.ref or "")[2], 0.0)
+        try:
+            with suppress(NotFoundError):
+                session.provider(profile).cancel(parse_ref(row.ref or "")[2], 0.0)
+        except FlowError as error:
+            session.journal.add_event("task.duplicate_left", row.task_id, {"ref": row.ref or "", "why": error.message})
+            continue
         session.journal.close_duplicate(row.request_id)
         session.journal.add_event("task.duplicate", row.task_id, {"ref": row.ref or ""})

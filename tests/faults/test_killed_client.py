@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flow_core import Flow
+from flow_core import Flow, TransientError
+from flow_core.types import TaskRef
 
 SOAK = bool(os.environ.get("FLOW_SOAK"))
 _NEVER = "never submitted: the command that submitted it was killed"
@@ -155,6 +156,41 @@ def test_killed_while_many_are_submitted_each_that_was_accepted_runs_once_and_no
     assert _folders(home) == Counter(task.id for task in accepted)
 
 
+def test_w7_of_what_landed_twice_the_oldest_stays_and_each_other_is_cancelled_as_soon_as_it_can_be(
+    flow: Flow, client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client(f'die_in(Journal, "mark_accepted_all")\n{_SUBMIT}') == -9
+    provider, cancelled = flow.provider("local"), []
+    find, silent = provider.find, {"late-1"}
+
+    def found(request_ids: list[str], since: float) -> object:
+        return {name: [*refs, TaskRef("late-1"), TaskRef("late-2")] for name, refs in find(request_ids, since).items()}
+
+    def unknown(*_: object) -> object:
+        raise TransientError("nobody answers")
+
+    def cancel(ref: TaskRef, _grace: float) -> bool:
+        if ref.id in silent:
+            raise TransientError("nobody answers")
+        cancelled.append(ref.id)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provider, "find", found)
+        patch.setattr(provider, "cancel", cancel)
+        flow.refresh()
+        assert cancelled == ["late-2"]
+        silent.clear()
+        assert client(f'die_in(flow_core.faces.Provider, "submit")\n{_SUBMIT}') == -9
+        patch.setattr(provider, "find", unknown)
+        for _ in range(2):
+            flow.refresh()
+        assert cancelled == ["late-2", "late-1"]
+
+    (task,) = [task for task in flow.tasks() if task.row.ref is not None]
+    assert task.wait(timeout=30) == 0
+
+
 def test_killed_before_the_intent_nothing_is_anywhere(flow: Flow, home: Path, client) -> None:
     assert client(f'die_in(Journal, "record_intent")\n{_SUBMIT}') == -9
     flow.refresh()
@@ -170,6 +206,30 @@ def test_w9_a_cancel_that_was_recorded_is_carried_out_by_the_next_command(flow: 
 
     assert task.wait(timeout=30) == 143
     assert task.status == "cancelled"
+
+
+def test_w9_a_cancel_that_cannot_be_repeated_keeps_no_other_from_being_carried_out(
+    flow: Flow, client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [flow.submit("sleep 60") for _ in range(3)]
+    for task in tasks:
+        assert client(f'die_in(flow_core.nodes, "cancel")\nFlow().task("{task.id}").cancel()') == -9
+    provider, asked = flow.provider("local"), []
+    cancel = provider.cancel
+
+    def cannot_be_reached_at_first(ref: TaskRef, grace_seconds: float) -> bool:
+        asked.append(ref)
+        if len(asked) == 1:
+            raise TransientError("its machine does not answer")
+        return cancel(ref, grace_seconds)
+
+    monkeypatch.setattr(provider, "cancel", cannot_be_reached_at_first)
+    assert [str(error) for error in flow.refresh().values()] == ["its machine does not answer"]
+    assert len(asked) == 3
+
+    flow.refresh()
+
+    assert [task.wait(timeout=30) for task in tasks] == [143] * 3
 
 
 def test_w10_an_end_that_was_not_recorded_is_found_again(flow: Flow, client, eventually) -> None:

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import attrs
 
-from flow_core import NodeAccess, Problem, ProviderFacts, Submission, TaskConfig, TaskRef, TaskReport, hookimpl, nodes
+from flow_core import (
+    NodeAccess,
+    Problem,
+    ProviderFacts,
+    Submission,
+    TaskConfig,
+    TaskRef,
+    TaskReport,
+    TransientError,
+    hookimpl,
+    nodes,
+)
 from flow_core.hookspecs import NodeHooks, ProvisionHooks
 
 
@@ -71,3 +82,24 @@ class ApartProvider(ProvisionHooks, NodeHooks):
     def folders(self, name: str) -> list[Path]:
         found = [path / name for path in sorted(self._root.iterdir(), key=lambda path: int(path.name))]
         return [path for path in found if path.is_dir()]
+
+
+class HoldingProvider(ApartProvider):
+    """Holds the machines of an ended task until it is told to give them back; while ``down`` is there nobody answers."""
+
+    @hookimpl
+    def flow_provision_status(self, refs: Sequence[TaskRef]) -> Mapping[TaskRef, TaskReport]:
+        held = not self.place("released").exists()
+        found = super().flow_provision_status(refs)
+        return {ref: attrs.evolve(one, machine_held=one.is_final and held) for ref, one in found.items()}
+
+    @hookimpl
+    def flow_provision_release(self, ref: TaskRef) -> bool:
+        if self.place("down").exists():
+            raise TransientError("nobody answers")
+        with self.place("released").open("a") as file:
+            return file.write(f"{ref.id}\n") > 0
+
+    def place(self, name: str) -> Path:
+        """A file beside the nodes."""
+        return self._root.parent / name

@@ -21,11 +21,15 @@ def apart(tmp_path: Path, home: Path, web: Server, work: Path, monkeypatch: pyte
     info = tmp_path / "apart_site" / "apart-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: apart\nVersion: 1.0\nRequires-Dist: flow-core>=1,<2\n")
-    (info / "entry_points.txt").write_text("[flow.providers]\napart = flow_apart:ApartProvider\n")
+    (info / "entry_points.txt").write_text(
+        "[flow.providers]\napart = flow_apart:ApartProvider\nholding = flow_apart:HoldingProvider\n"
+    )
     monkeypatch.syspath_prepend(str(info.parent))
     (tmp_path / "nodes").mkdir()
     with (home / "config.yaml").open("a") as file:
-        file.write(f"default: apart\nprofiles:\n  apart: {{provider: apart, root: '{tmp_path}/nodes'}}\n")
+        file.write("default: apart\nprofiles:\n")
+        for name in ("apart", "holding"):
+            file.write(f"  {name}: {{provider: {name}, root: '{tmp_path}/nodes'}}\n")
     return Flow(work)
 
 
@@ -132,3 +136,33 @@ def test_an_uploader_that_was_killed_goes_on_and_meets_the_others(apart: Flow, w
     assert kept(apart, task) == "kept"
     final = json.loads(web.path(f"tasks/{task.id}/final.json").read_text())
     assert (final["nodes"], len(task.artifacts)) == (2, 2)
+
+
+@pytest.mark.parametrize("store", ["web", "plain"])
+def test_who_was_killed_before_it_gave_the_machines_back_is_followed_by_who_does(
+    apart: Flow, kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    task = apart.submit("echo one >a", outputs=["a"], result_store=store, provider="holding")
+    with monkeypatch.context() as patch:
+        patch.setattr("flow_core.client._keeping._let_go", die)
+        with pytest.raises(KeyboardInterrupt):
+            kept(apart, task)
+    assert not (tmp_path / "released").exists()
+
+    assert kept(Flow(apart.session.cwd), task) == "kept"
+    assert len((tmp_path / "released").read_text().splitlines()) == 1
+
+
+def test_machines_that_cannot_be_given_back_now_are_given_back_by_a_later_look(
+    apart: Flow, kept: Kept, tmp_path: Path
+) -> None:
+    (tmp_path / "down").touch()
+    task = apart.run("echo one >a", outputs=["a"], result_store="plain", provider="holding", stream=False)
+    apart.refresh([task.id])
+    (tmp_path / "down").unlink()
+
+    assert kept(apart, task) == "kept"
+    assert (tmp_path / "released").exists()

@@ -93,6 +93,7 @@ def test_what_this_machine_never_has_is_refused_with_a_reason(machine: Machine) 
 def test_a_folder_staged_again_after_its_end_does_not_run_again(machine: Machine) -> None:
     ledger = machine.root / "ledger"
     machine.run(f"echo run >> {ledger}", name="flow-once")
+    until("it is put away", lambda: not (machine.root / "tasks" / "flow-once").exists())
     machine.submit(f"echo run >> {ledger}", name="flow-once")
     until("it is put aside", lambda: not (machine.root / "tasks" / "flow-once").exists())
     machine.run("true")
