@@ -111,7 +111,9 @@ def _dependency(session: Session, profile: str, word: str, path: str) -> TaskRow
         return Problem(path, "NO_TASK", error.message, error.hint)
     if row.profile != profile:
         message = f"{row.id} runs on {row.profile}, and {profile} cannot wait for it"
-        return Problem(path, "OTHER_PROVIDER", message)
+        return Problem(
+            path, "OTHER_PROVIDER", message, f"run it on {row.profile}, or submit it when that one has ended"
+        )
     if row.ref is None:
         message = f"{row.id} was never submitted" if row.is_final else f"{row.id} is still being submitted"
         return Problem(path, "NOT_SUBMITTED", message, "name another task" if row.is_final else "try again")

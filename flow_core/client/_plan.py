@@ -152,7 +152,8 @@ def _beyond(provider: Provider, config: TaskConfig, price: Decimal | None) -> It
         if wanted:
             yield Problem(path, "CAPABILITY", f"{name} cannot {what}", f"leave out {path} or use another provider")
     if facts.max_nodes is not None and config.num_instances > facts.max_nodes:
-        yield Problem("num_instances", "TOO_MANY_NODES", f"{name} runs at most {facts.max_nodes} nodes per task")
+        text = f"{name} runs at most {facts.max_nodes} nodes per task"
+        yield Problem("num_instances", "TOO_MANY_NODES", text, "ask for fewer, or use another provider")
     yield from _over_price(config, price)
 
 

@@ -100,7 +100,7 @@ class Provider(Face):
             return options(kind, section, path)
         if section:
             said = {key: f"{self.provider} has no option {key!r}" for key in section}
-            problems = [Problem(f"{path}.{key}", "UNKNOWN_OPTION", text) for key, text in said.items()]
+            problems = [Problem(f"{path}.{key}", "UNKNOWN_OPTION", text, "leave it out") for key, text in said.items()]
             raise ConfigError(f"{self.provider} takes no options of its own", problems=problems)
         return None
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flow_core.spec._document import load
+from flow_core.spec._load import load
 from flow_core.spec._reader import read_mapping
 from flow_core.spec._report import Positions, config_error
 

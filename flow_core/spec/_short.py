@@ -28,7 +28,7 @@ def mount(value: object) -> Mapping[str, object]:
     if not (source and colon) or target.startswith("//"):
         raise Wrong(
             f"{quoted(word)} is not SRC:DST[:ro]",
-            "write ./data:/data, volume:NAME:/data or URL:/data:ro",
+            "write ./data:/data, ./data:/data:ro or volume:NAME:/data",
         )
     return {"source": source, "target": target, "read_only": body != word}
 

@@ -107,3 +107,20 @@ def test_every_error_says_what_to_do() -> None:
         and not {"hint", "problems"} & {keyword.arg for keyword in call.keywords}
     ]
     assert without == []
+
+
+def test_every_problem_that_refuses_a_task_says_what_to_do() -> None:
+    """A warning only tells, and where a file is no YAML the place is all that can be said."""
+    calls = [(path, call) for path in MENDED for call in ast.walk(ast.parse(path.read_text("utf-8")))]
+    without = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path, call in calls
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == "Problem"
+        and len(call.args) < 4
+        and not isinstance(call.args[-1], ast.Starred)
+        and not {"hint", "severity"} & {keyword.arg for keyword in call.keywords}
+        and path.name != "_document.py"
+    ]
+    assert without == []

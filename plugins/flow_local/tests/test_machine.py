@@ -78,6 +78,17 @@ def test_more_memory_than_a_gpu_has_is_refused(flow: Flow, smi: Smi) -> None:
         flow.submit("true", resources={"gpu": "t4", "gpu_memory": "40GiB"})
 
 
+def test_all_that_a_machine_lacks_is_told_at_once(flow: Flow, smi: Smi) -> None:
+    smi.says(gpu(0, "T4", 15360))
+    with pytest.raises(ConfigError) as caught:
+        flow.submit("true", resources={"gpu": "t4", "gpu_memory": "40GiB", "memory": "900TB", "disk": "900PB"})
+    assert {problem.path.removeprefix("resources.") for problem in caught.value.problems} >= {
+        "gpu_memory",
+        "memory",
+        "disk",
+    }
+
+
 def test_a_gpu_that_was_added_within_the_minute_is_seen_before_a_refusal(flow: Flow, smi: Smi) -> None:
     smi.says(gpu(0))
     assert flow.submit("true", instance_type="a100").wait() == 0

@@ -206,6 +206,7 @@ def test_a_missing_secret_is_refused_before_anything_happens(flow: Flow) -> None
         ({"gpu": "64xh100"}, "instance_type"),
         ({"cpus": 10_000}, "resources.cpus"),
         ({"memory": "900TB"}, "resources.memory"),
+        ({"disk": "900PB"}, "resources.disk"),
         ({"region": "mars"}, "region"),
         ({"spot": True}, "spot"),
         ({"volumes": ["nothing"]}, "volumes[0].name"),
@@ -217,7 +218,8 @@ def test_what_this_machine_cannot_do_is_refused_by_name(flow: Flow, asked: dict[
     with pytest.raises(ConfigError) as caught:
         flow.submit("true", **asked)  # type: ignore[arg-type]
 
-    assert path in [problem.path for problem in caught.value.problems]
+    (problem,) = [problem for problem in caught.value.problems if problem.path == path]
+    assert problem.hint
     assert flow.tasks() == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import disk_usage
 
 from flow_core import Problem, TaskConfig, nodes
 from flow_core.types import InstanceType, format_size, parse_instance_type
@@ -11,6 +12,8 @@ from flow_local import _vault
 from flow_local._machine import Machine
 from flow_local._storage import why_unlimited
 from flow_local._volumes import Volumes
+
+_LESS = "ask for less, or choose another provider"
 
 
 def instance(config: TaskConfig) -> InstanceType | None:
@@ -37,6 +40,7 @@ def cpus_wanted(config: TaskConfig) -> float | None:
 def problems(config: TaskConfig, machine: Machine, volumes: Volumes, cwd: Path) -> Iterator[Problem]:
     """Yield what is wrong with ``config`` here."""
     yield from _resources(config, machine)
+    yield from _disk(config, volumes.root)
     yield from _mounts(config, volumes, cwd)
     yield from _volumes(config, volumes)
 
@@ -53,20 +57,27 @@ def _resources(config: TaskConfig, machine: Machine) -> Iterator[Problem]:
     cpus = (cpus_wanted(config) or 0) * config.num_instances
     if cpus > machine.cpus:
         yield Problem(
-            "resources.cpus", "TOO_MANY_CPUS", f"{cpus:g} CPUs is more than this machine has ({machine.summary})"
+            "resources.cpus", "TOO_MANY_CPUS", f"{cpus:g} CPUs is more than this machine has ({machine.summary})", _LESS
         )
     memory = (config.resources.memory or 0) * config.num_instances
     if memory > machine.memory:
         asked = format_size(memory)
         yield Problem(
-            "resources.memory", "TOO_MUCH_MEMORY", f"{asked} is more than this machine has ({machine.summary})"
+            "resources.memory", "TOO_MUCH_MEMORY", f"{asked} is more than this machine has ({machine.summary})", _LESS
         )
-    elif count and (least := config.resources.gpu_memory):
+    if 0 < count * config.num_instances <= len(there) and (least := config.resources.gpu_memory):
         large = sum(gpu.memory >= least for gpu in there)
         if large < count * config.num_instances:
             text = f"{large} GPUs here have {format_size(least)}, {count * config.num_instances} are wanted"
-            yield Problem("resources.gpu_memory", "GPU_MEMORY", f"{text} ({machine.summary})")
+            yield Problem("resources.gpu_memory", "GPU_MEMORY", f"{text} ({machine.summary})", _LESS)
     yield from _not_enforced(config)
+
+
+def _disk(config: TaskConfig, root: Path) -> Iterator[Problem]:
+    wanted = (config.resources.disk or 0) * config.num_instances
+    if wanted and wanted > (free := disk_usage(next(part for part in (root, *root.parents) if part.is_dir())).free):
+        text = f"{format_size(wanted)} is more than is free in {root.parent} ({format_size(free)})"
+        yield Problem("resources.disk", "NO_ROOM", text, "make room there, or ask for less")
 
 
 def _not_enforced(config: TaskConfig) -> Iterator[Problem]:
@@ -84,7 +95,8 @@ def _not_enforced(config: TaskConfig) -> Iterator[Problem]:
 def _mounts(config: TaskConfig, volumes: Volumes, cwd: Path) -> Iterator[Problem]:
     mounts = bool(config.mounts or config.volumes) and config.image is None  # a container's are its engine's to make
     if mounts and (reason := nodes.mounts_impossible()):
-        yield Problem("mounts", "NO_MOUNTS", f"this machine cannot give a task mounts of its own: {reason}")
+        text = f"this machine cannot give a task mounts of its own: {reason}"
+        yield Problem("mounts", "NO_MOUNTS", text, "flow doctor says more; or use an image, whose engine makes them")
     for number, mount in enumerate(config.mounts):
         path = f"mounts[{number}].source"
         if mount.source.startswith("volume:"):
