@@ -116,6 +116,7 @@ _DATABASE_CONF = """\
 [mysqld]
 user={user}
 datadir={folder}/mysql
+tmpdir={folder}/run
 socket={folder}/mysql.sock
 pid-file={folder}/run/mariadbd.pid
 log-error={folder}/log/mariadbd.log
@@ -248,7 +249,7 @@ class Cluster:
         defaults = f"--defaults-file={self.folder}/my.cnf"
         flags = ["--auth-root-authentication-method=socket", "--auth-root-socket-user=root", "--skip-test-db"]
         done = self.run("mariadb-install-db", defaults, *flags, seconds=60)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}{self._words()}"
         self._start("mariadbd", defaults)
         self.until(lambda: self._fine("mariadb-admin", f"--socket={self.folder}/mysql.sock", "ping"), "no database")
 
