@@ -12,6 +12,7 @@ from flow_slurm._jobs import ACCOUNTED, Job
 
 _SETTLING = 10.0  # seconds after the end of a job in which its folder may still be on its way over the network
 _KILLED = 137
+NEVER_STARTED = "cancelled before it started"
 OUT_OF_MEMORY = "killed for memory: raise `memory:`"
 _STATES = {
     "COMPLETED": ("succeeded", "exit code 0"),
