@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     if figures:
         print(table(figures), end="")
     if asked.peers:
-        _peers(asked.peers)
+        _peers(asked.peers, asked.peers_only)
     if asked.json:
         asked.json.write_text(
             json.dumps({"machine": machine(), "figures": [f.as_dict() for f in figures]}, indent=2) + "\n"
@@ -60,18 +60,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--peers", type=Path, metavar="FOLDER", help="measure other tools too, in environments made in FOLDER"
     )
+    parser.add_argument(
+        "--peers-only",
+        action="append",
+        choices=("commands", "functions", "slurm"),
+        help="of the other tools; repeatable",
+    )
     parser.add_argument("--no-budgets", dest="only", action="store_const", const=[], help="the other tools only")
     return parser
 
 
-def _peers(folder: Path) -> None:
+def _peers(folder: Path, only: Sequence[str] | None) -> None:
+    from benchmarks import peers_slurm
     from benchmarks.peers import PEERS, measure
     from benchmarks.peers_functions import FUNCTION_PEERS
 
-    for title, peers in (("commands", PEERS), ("functions", FUNCTION_PEERS)):
+    tables = {
+        "commands": lambda: measure(folder, PEERS),
+        "functions": lambda: measure(folder, FUNCTION_PEERS),
+        "slurm": lambda: peers_slurm.measure(folder),
+    }
+    for title in only or tables:
         print(f"{title} …", file=sys.stderr, flush=True)
         print(f"\n{title}, other tools in turns; {machine()}")
-        print(measure(folder, peers), end="", flush=True)
+        print(tables[title](), end="", flush=True)
 
 
 def machine() -> str:

@@ -1,7 +1,7 @@
 """Other tools that run commands on this machine, each in an environment of its own, beside Flow and a spawn.
 
 A program per tool defines ``one()``, which submits ``true`` and waits as its documentation says, and ``many(count)``;
-``stop()`` where it leaves processes behind. All run in turns, some rounds of each.
+``stop()`` where it leaves processes behind, and ``submit()`` where accepting is of interest. All run in turns, some rounds of each.
 torchx waits 10 s between two looks unless it is told otherwise, flow-compute 2 s: here they look each 10 ms.
 Tasks of Flow survive everything but the end of the machine; task-spooler's survive their client, not its server.
 """
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -151,6 +152,8 @@ def timed(act, *arguments):
     return time.perf_counter() - started
 one()
 result = {"one": [timed(one) for _ in range(int(sys.argv[1]))], "many": timed(many, int(sys.argv[2]))}
+if "submit" in globals():
+    result["submit"] = [timed(submit) for _ in range(int(sys.argv[1]))]
 print("RESULT" + json.dumps(result), flush=True)
 globals().get("stop", lambda: None)()
 import os
@@ -166,22 +169,26 @@ def measure(folder: Path, peers: Sequence[Peer]) -> str:
             if not any(isinstance(earlier, str) for earlier in found[peer.name]):
                 with fresh_place() as place:
                     found[peer.name].append(_run(peer, folder, place.folder))
-    rows = [("TOOL", "SUBMIT -> SEEN", "LEAST", "MANY AT ONCE", "MOST"), *(_row(one, found[one.name]) for one in peers)]
-    return "".join("{:20} {:16} {:12} {:16} {}".format(*row).rstrip() + "\n" for row in rows)
+    header = ("TOOL", "SUBMIT -> SEEN", "LEAST", "MANY AT ONCE", "MOST", "SUBMIT", "LEAST")
+    rows = [_row(one, found[one.name]) for one in peers]
+    shown = [(row + ("",) * len(header))[: max(map(len, rows))] for row in (header, *rows)]
+    return "".join("".join(f"{word:20}" for word in row).rstrip() + "\n" for row in shown)
 
 
-def _row(peer: Peer, found: Sequence[Mapping[str, Any] | str]) -> tuple[str, str, str, str, str]:
+def _row(peer: Peer, found: Sequence[Mapping[str, Any] | str]) -> tuple[str, ...]:
     measured = [one for one in found if not isinstance(one, str)]
     if len(measured) < len(found):
-        return peer.name, next(one for one in found if isinstance(one, str)), "", "", ""
+        return peer.name, next(one for one in found if isinstance(one, str))
     one = Spread(tuple(seconds for run in measured for seconds in run["one"]))
     many = Spread(tuple(run["many"] for run in measured))
+    submits = tuple(seconds for run in measured for seconds in run.get("submit", ()))
     return (
         peer.name,
         f"{one.median * 1e3:.2f} ms",
         f"{one.least * 1e3:.2f} ms",
         f"{peer.together / many.median:.0f}/s of {peer.together}",
         f"{peer.together / many.least:.0f}/s",
+        *(f"{seconds * 1e3:.2f} ms" for seconds in (median(submits), min(submits)) if submits),
     )
 
 

@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, Spread, in_turns, timed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from benchmarks.place import Place
     from flow_core import Flow
@@ -27,22 +27,30 @@ _TESTS = Path(__file__).parents[1] / "plugins" / "flow_slurm" / "tests"
 
 def measure(place: Place) -> list[Figure]:
     """Return the figures; none where Slurm is not installed or this is not root, who alone can start a cluster."""
+    with cluster() as shared:
+        if shared is None:
+            print("slurm: not measured: a cluster can be started by root, with Slurm installed", file=sys.stderr)
+            return []
+        home = Path(os.environ["FLOW_HOME"])
+        home.mkdir(parents=True)
+        (home / "config.yaml").write_text(f"default: lab\nprofiles:\n  lab: {{provider: slurm, root: {shared}/flow}}\n")
+        (home / "config.yaml").chmod(0o600)
+        os.chdir(shared)
+        return _figures(place)
+
+
+@contextmanager
+def cluster(accounting: bool = False) -> Iterator[Path | None]:
+    """Have a cluster, which commands of this process find; its shared folder, None where none can be started."""
     sys.path.insert(0, str(_TESTS))
     import cluster as clusters
 
-    if clusters.missing() or os.geteuid() != 0:
-        print("slurm: not measured: a cluster can be started by root, with Slurm installed", file=sys.stderr)
-        return []
-    with clusters.running() as cluster:
-        os.environ.update(cluster.environment)
-        home = Path(os.environ["FLOW_HOME"])
-        home.mkdir(parents=True)
-        (home / "config.yaml").write_text(
-            f"default: lab\nprofiles:\n  lab: {{provider: slurm, root: {cluster.shared}/flow}}\n"
-        )
-        (home / "config.yaml").chmod(0o600)
-        os.chdir(cluster.shared)
-        return _figures(place)
+    if clusters.missing(accounting) or os.geteuid() != 0:
+        yield None
+        return
+    with clusters.running(accounting) as started:
+        os.environ.update(started.environment)
+        yield started.shared
 
 
 def _figures(place: Place) -> list[Figure]:

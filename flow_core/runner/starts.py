@@ -4,7 +4,9 @@ Such a platform names each start in ``FLOW_RUNNER_RUN``, the same for all ranks.
 was ended with it: a new attempt begins, instead of a search for processes that are gone.
 """
 
+import errno
 import os
+import shutil
 from typing import List
 
 from . import watcher
@@ -19,8 +21,23 @@ def note(folder: str, attempt: int) -> None:
     """Note which start begins an attempt; the first word counts."""
     run = os.environ.get("FLOW_RUNNER_RUN")
     if run:
-        os.makedirs(os.path.dirname(_path(folder, attempt)), 0o700, exist_ok=True)
+        # With its note or not at all: another rank takes an attempt that has none for one of an earlier start.
+        if not os.path.isdir(os.path.dirname(_path(folder, attempt))):
+            _make(folder, attempt, run)
         create_json(_path(folder, attempt), {"run": run})
+
+
+def _make(folder: str, attempt: int, run: str) -> None:
+    new = "%s/attempts/.%d.%s" % (folder, attempt, os.urandom(4).hex())
+    os.makedirs(new, 0o700)
+    try:
+        create_json(new + "/run.json", {"run": run})
+        os.rename(new, os.path.dirname(_path(folder, attempt)))
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):  # not that another rank was first
+            raise
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def is_of_this(folder: str, attempt: int) -> bool:

@@ -111,21 +111,23 @@ class Reader:
         return self._origin(path).layer == "project" or any(parts)
 
     def _field(self, given: dict[str, Any], field: attrs.Attribute[Any], kind: Any, value: Any, path: str) -> None:
-        inner = nested(kind)
         try:
             if field.metadata.get("secret") and self._secret:
                 given[field.alias or field.name] = self._secret(field, path, value)
-            elif value is attrs.NOTHING:
-                if field.default is attrs.NOTHING:
-                    self._add(path, "MISSING", "has to be set", field.metadata.get("help", ""))
-            elif inner and value is not None:
-                given[field.alias or field.name] = self._inner(inner, value, path)
-            elif inner and inner is kind:
-                raise Wrong("has no value", "write a mapping or leave the line out")
-            else:
-                given[field.alias or field.name] = value if inner else read(kind, value, field.metadata.get("unit", ""))
+            elif value is not attrs.NOTHING:
+                given[field.alias or field.name] = self._value(field, kind, value, path)
+            elif field.default is attrs.NOTHING:
+                self._add(path, "MISSING", "has to be set", field.metadata.get("help", ""))
         except Wrong as wrong:
             self._add(path, "WRONG_VALUE", wrong.message, wrong.hint)
+
+    def _value(self, field: attrs.Attribute[Any], kind: Any, value: Any, path: str) -> object:
+        inner = nested(kind)
+        if inner is None:
+            return read(kind, value, field.metadata.get("unit", ""))
+        if value is None and inner is kind:
+            raise Wrong("has no value", "write a mapping or leave the line out")
+        return None if value is None else self._inner(inner, value, path)
 
     def _inner(self, cls: type, value: object, path: str) -> object:
         if not isinstance(value, Mapping):

@@ -43,9 +43,10 @@ def die_after_yes(flow: Flow, command: str) -> None:
     flow.submit(command)
 
 
-def die_before_call(flow: Flow, command: str) -> None:
-    """Submit, and be killed before the provider is called."""
-    provider = flow.provider()
+def die_before_call(flow: Flow, command: str, ago: float) -> None:
+    """Submit, ``ago`` seconds before now, and be killed before the provider is called."""
+    clock, provider = time.time, flow.provider()
+    time.time = lambda: clock() - ago
     provider.submit = _die  # type: ignore[method-assign]
     flow.submit(command)
 

@@ -84,7 +84,7 @@ class Submitting(Contract):
         assert bench.output(tasks[0]) == b"ran\n"
 
     def test_p08_a_client_killed_before_the_call_leaves_no_task(self, bench: Bench) -> None:
-        bench.child("die_before_call", command=ONCE)
+        bench.child("die_before_call", command=ONCE, ago=bench.provider.facts.settle_seconds)
         bench.until(lambda: bench.flow.refresh() or bench.flow.tasks()[0].is_final, "the intent is never given up")
         task = bench.flow.tasks()[0]
         assert (task.status, task.row.ref) == ("cancelled", None)

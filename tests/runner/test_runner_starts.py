@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from flow_core import TaskReport, nodes
-from flow_core.runner import command, record
+from flow_core.runner import command, record, starts as begun
 
 from .machine import bundle, until
 
@@ -161,3 +161,20 @@ def test_many_reports_are_told_in_one_call(starts: Starts) -> None:
     argv = command("reports", str(starts.folder), str(starts.folder / "none"))
     first, second = subprocess.run(argv, capture_output=True, check=True).stdout.splitlines()
     assert (json.loads(first)["state"], json.loads(second)) == ("pending", None)
+
+
+def test_no_rank_sees_an_attempt_without_the_start_that_it_is_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOW_RUNNER_RUN", "7.0")
+    write, seen = record.create_json, []
+
+    def watched(path: str, doc: record.Doc) -> bool:
+        seen.extend((number, begun.is_of_this(str(tmp_path), number)) for number in record.attempts(str(tmp_path)))
+        return write(path, doc)
+
+    monkeypatch.setattr(begun, "create_json", watched)
+    begun.note(str(tmp_path), 1)
+    begun.note(str(tmp_path), 1)
+    assert set(seen) == {(1, True)}
+    assert os.listdir(tmp_path / "attempts") == ["1"]

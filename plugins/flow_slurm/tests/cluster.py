@@ -116,6 +116,7 @@ _DATABASE_CONF = """\
 [mysqld]
 user={user}
 datadir={folder}/mysql
+tmpdir={folder}/run
 socket={folder}/mysql.sock
 pid-file={folder}/run/mariadbd.pid
 log-error={folder}/log/mariadbd.log
@@ -146,9 +147,13 @@ def _path() -> str:
 
 
 def free_ports(count: int) -> int:
-    """Return the first of ``count`` free ports in a row, below those that the kernel gives out."""
+    """Return the first of ``count`` free ports in a row, below those that the kernel gives out.
+
+    Each process of tests has a part of them for itself: two that look at once would find the same.
+    """
+    low = 20000 + 1000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 11)
     while True:
-        base = random.randrange(20000, 31000)
+        base = random.randrange(low, low + 1000 - count)
         if all(_is_free(port) for port in range(base, base + count)):
             return base
 
@@ -244,7 +249,7 @@ class Cluster:
         defaults = f"--defaults-file={self.folder}/my.cnf"
         flags = ["--auth-root-authentication-method=socket", "--auth-root-socket-user=root", "--skip-test-db"]
         done = self.run("mariadb-install-db", defaults, *flags, seconds=60)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}{self._words()}"
         self._start("mariadbd", defaults)
         self.until(lambda: self._fine("mariadb-admin", f"--socket={self.folder}/mysql.sock", "ping"), "no database")
 

@@ -105,3 +105,14 @@ def test_an_array_that_slurm_refuses_is_refused_for_each(flow: Flow, root: Path)
     assert "Slurm refused the job" in found.value.problems[0].message
     assert {task.status for task in flow.tasks()} == {"failed"}
     assert not list(root.glob("flow-*"))
+
+
+def test_an_element_that_is_cancelled_while_it_waits_is_cancelled_and_the_others_run(
+    cluster: Cluster, flow: Flow
+) -> None:
+    tasks = flow.submit_many(["true"] * 3, options={"slurm": {"extra": ["-H"]}})
+    tasks[1].cancel(0)
+    tasks[1].wait(timeout=100)
+    assert (tasks[1].status, tasks[1].reason) == ("cancelled", "cancelled before it started")
+    cluster.ask("scontrol", "release", *{job.partition("_")[0] for job in jobs_of(flow)})
+    assert [task.wait(timeout=100) for task in tasks[::2]] == [0, 0]

@@ -142,6 +142,16 @@ def test_a_node_whose_daemon_dies_goes_on_with_its_task(cluster: Cluster, flow: 
     assert (task.exit_code, len(task.attempts), output(task)) == (6, 1, b"up\ndown\n")
 
 
+def test_a_task_that_was_killed_on_a_node_whose_daemon_is_dead_has_ended(cluster: Cluster, flow: Flow) -> None:
+    task = flow.submit("echo up; until [ -e go ]; do sleep 0.05; done; kill -9 $$")
+    cluster.until(lambda: output(task) == b"up\n", "it never runs")
+    cluster.kill(cluster.job(job_of(task))["NodeList"])
+    Path("go").touch()
+    assert task.wait(timeout=100) == 137
+    assert cluster.job(job_of(task))["JobState"] == "COMPLETING"
+    assert flow.queue() == []
+
+
 def test_without_munge_nothing_is_lost(cluster: Cluster, flow: Flow) -> None:
     task = flow.submit("echo up; until [ -e go ]; do sleep 0.05; done; echo down; exit 6")
     cluster.until(lambda: output(task) == b"up\n", "it never runs")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flow_core import AuthError, ConfigError, Flow, TransientError
+from flow_core import AuthError, ConfigError, Flow, TaskRef, TransientError
 from flow_core.settings import options
 from flow_core.testing import order
 from flow_core.types import new_request_id, parse_ref
-from flow_slurm import _rest_job
+from flow_slurm import _rest, _rest_job
 from flow_slurm._settings import SlurmSettings
 
 from .cluster import Cluster
@@ -96,6 +96,60 @@ def test_a_submit_is_idempotent_and_is_found_by_its_request(full_cluster: Cluste
     assert provider.find([made.request_id, new_request_id()], 0.0) == {made.request_id: [ref]}
     assert provider.submit(made) == ref
     assert comments(full_cluster).count(made.request_id) == 1
+
+
+def test_tasks_that_ask_the_same_are_one_request_and_each_ends_as_itself(full_cluster: Cluster, flow: Flow) -> None:
+    before = set(comments(full_cluster))
+    tasks = flow.submit_many([f"echo {number}; exit {number % 3}" for number in range(12)])
+    assert len(set(comments(full_cluster)) - before) == 1
+    assert [task.wait(timeout=100) for task in tasks] == [number % 3 for number in range(12)]
+    said = [b"".join(chunk.data for chunk in task.logs()) for task in tasks]
+    assert said == [b"%d\n" % number for number in range(12)]
+
+
+def test_an_array_whose_answer_was_lost_is_found_whole_and_not_made_twice(
+    full_cluster: Cluster, flow: Flow, root: Path
+) -> None:
+    provider, held = flow.provider(), {"options": {"slurm": {"extra": ["-H"]}}}
+    made = [order(flow, new_request_id(), "true", **held) for _ in range(40)]
+    refs = provider.submit_many(made)
+    for one in made:
+        (root / one.request_id / "job").unlink()
+    next(root.glob("arrays/*/job")).unlink()
+    assert provider.find([one.request_id for one in made], 0.0) == {name: [ref] for name, ref in refs.items()}
+    assert provider.submit_many(made) == refs
+    (job,) = {ref.extra["job"].partition("_")[0] for ref in refs.values() if isinstance(ref, TaskRef)}
+    assert full_cluster.ask("squeue", "-h", "-o", "%F %K") == f"{job} 0-39\n"
+
+
+def test_each_element_of_an_array_waits_and_is_cancelled_by_itself(full_cluster: Cluster, flow: Flow) -> None:
+    tasks = flow.submit_many(["true"] * 6, options={"slurm": {"extra": ["-H"]}})
+    job = parse_ref(tasks[0].row.ref or "")[2].extra["job"].partition("_")[0]
+    cancelled, others = tasks[1::2], tasks[::2]
+    for task in cancelled:
+        task.cancel(0)
+    end = {("cancelled", "cancelled before it started")}
+    full_cluster.until(
+        lambda: flow.refresh() or {(task.status, task.reason) for task in cancelled} == end, "they do not end"
+    )
+    assert {task.status for task in others} == {"pending"}
+    full_cluster.ask("scontrol", "release", job)
+    assert [task.wait(timeout=100) for task in others] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "elements"),
+    [("0-3,7", [0, 1, 2, 3, 7]), ("2-3%2", [2, 3]), ("0-6:3", [0, 3, 6]), ("0,2,99...", [0, 2, *range(3, 1000)])],
+)
+def test_what_waits_of_an_array_is_read_as_slurm_writes_it(text: str, elements: list[int]) -> None:
+    assert list(_rest._elements(text)) == elements
+
+
+def test_a_held_job_is_a_job(full_cluster: Cluster, flow: Flow) -> None:
+    before = comments(full_cluster)
+    task = flow.submit("true", options={"slurm": {"extra": ["-H"]}})
+    flow.refresh()
+    assert (task.status, len(comments(full_cluster))) == ("pending", len(before) + 1)
 
 
 def test_what_slurm_refuses_is_told_and_leaves_nothing_behind(flow: Flow, root: Path) -> None:

@@ -69,8 +69,6 @@ class Orders:
 
     def submit_many(self, submissions: Sequence[Submission]) -> Mapping[str, TaskRef | Problem]:
         """Submit tasks, those that ask the same of Slurm as one array."""
-        if self._cluster.settings.rest is not None:
-            return {one.request_id: self.submit(one) for one in submissions}
         known = {one.request_id: self._cluster.folders.job(one.request_id) for one in submissions}
         answer: dict[str, TaskRef | Problem] = {r: Name(job[0], r).ref for r, job in known.items() if job}
         asked = [(one, _alike(self.argv(one, ""))) for one in submissions if not known[one.request_id]]

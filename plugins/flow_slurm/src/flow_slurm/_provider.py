@@ -125,8 +125,12 @@ class SlurmProvider(ProvisionHooks, NodeHooks, VolumeHooks):
         live = [
             (task, job) for task, name in tasks if (job := self._reports.believed(name, jobs.get(name.job))) is not None
         ]
-        found = [_queued(task, job) for task, job in live if not job.is_final]
+        found = [_queued(task, job) for task, job in live if not job.is_final and not self._is_over(task, job)]
         return sorted(found, key=lambda one: one.state != "running")
+
+    def _is_over(self, task: TaskListing, job: Job) -> bool:
+        """Whether a task has ended whose job Slurm keeps, for a node that is silent."""
+        return job.state == "COMPLETING" and _states.knows_the_end(self._cluster.folders.report(task.request_id))
 
     @hookimpl
     def flow_provider_checks(self) -> Sequence[DoctorCheck]:

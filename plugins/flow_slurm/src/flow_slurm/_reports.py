@@ -113,7 +113,7 @@ class Reports:
     def _explained(self, name: Name, job: Job, report: TaskReport) -> str:
         """Say more than Slurm does about an end that the runner could not see."""
         if report.state == "cancelled" and self._cluster.folders.cancelled_at(name.request) is not None:
-            return "cancelled before it started"
+            return _states.NEVER_STARTED
         if report.source == "node" and not _states.was_killed(report):
             return report.reason
         log = self._cluster.folders.read(name.request, "slurm.log")
@@ -127,7 +127,16 @@ class Reports:
         if node is None or node.is_final:  # also one that is lost, since Slurm has forgotten it
             return node
         known = self._cluster.folders.job(name.request)
-        return _states.accepted() if known and known[1] >= at - 1 else None
+        if known and known[1] >= at - 1:
+            return _states.accepted()
+        asked = None if node.attempts else self._cluster.folders.cancelled_at(name.request)
+        return self._never_started(name, at) if asked is not None and asked < at else None
+
+    def _never_started(self, name: Name, at: float) -> TaskReport:
+        """An element of an array that is cancelled while it waits leaves no trace in Slurm."""
+        report = TaskReport("cancelled", _states.NEVER_STARTED, observed_at=at)
+        self._cluster.folders.conclude(name.request, report)
+        return report
 
 
 def _waits(job: Job | None) -> bool:

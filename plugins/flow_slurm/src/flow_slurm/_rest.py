@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ import attrs
 from flow_core import AuthError, CapabilityError, ConfigError, QuotaError, TransientError
 from flow_core.http import Service
 from flow_core.secrets import Credential
+from flow_core.types import is_request_id
 from flow_slurm import _rest_job
+from flow_slurm._arrays import MOST
 from flow_slurm._jobs import Job
 from flow_slurm._machines import DOWN, Machines, Node, Partition, gpus
 from flow_slurm._once import once
@@ -57,8 +59,9 @@ class Rest:
     def jobs(self) -> str:
         """See :class:`flow_slurm._slurm.Slurm`: those of the token's user."""
         name = self._user
-        found = [_job(one) for one in self._get("jobs")["jobs"] if one.get("user_name", name) == name]
-        return json.dumps([attrs.asdict(job) for job in found])
+        mine = [one for one in self._get("jobs")["jobs"] if one.get("user_name", name) == name]
+        mine.sort(key=lambda one: not one.get("array_task_string"))  # what an element says of itself counts
+        return json.dumps([attrs.asdict(job) for one in mine for job in _jobs(one)])
 
     def machines(self) -> str:
         """See :class:`flow_slurm._slurm.Slurm`."""
@@ -99,7 +102,8 @@ class Rest:
             errors = said.get("errors") or []
         except (ValueError, AttributeError):
             raise TransientError(f"slurmrestd answered {answer.status_code} and no JSON", "see `flow doctor`") from None
-        if errors or answer.status_code >= 400:
+        # A job that is held is an error with the number of that job.
+        if (errors or answer.status_code >= 400) and not said.get("job_id"):
             _refuse(answer.status_code, errors)
         return said
 
@@ -163,6 +167,33 @@ def _exit_status(value: Any) -> int:
         return value or 0
     signal = _number(value["signal"].get("id", value["signal"].get("signal_id"))) or 0
     return (_number(value["return_code"]) or 0) << 8 | signal
+
+
+def _jobs(one: Mapping[str, Any]) -> Iterator[Job]:
+    """What waits of an array is one record: of ours each element is a task."""
+    job, waiting = _job(one), str(one.get("array_task_string") or "")
+    if not waiting or not is_request_id(job.comment):
+        yield job
+        return
+    for element in _elements(waiting):
+        yield attrs.evolve(job, id=f"{job.id}_{element}")
+
+
+def _elements(text: str) -> Iterator[int]:
+    """The numbers in "0-3,7%2"; of a text that is cut short ("0-3,7...") all that may follow as well.
+
+    So a cancelled one of these waits in our eyes until the text is short enough; slurmrestd cuts at 64 letters.
+    """
+    numbers, cut, _ = text.partition("%")[0].partition("...")
+    *ranges, last = numbers.split(",")
+    end = -1
+    for part in ranges if cut else [*ranges, last]:
+        span, _, step = part.partition(":")
+        first, _, to = span.partition("-")
+        end = int(to or first)
+        yield from range(int(first), end + 1, int(step or 1))
+    if cut:
+        yield from range(end + 1, MOST)
 
 
 def _job(one: Mapping[str, Any]) -> Job:

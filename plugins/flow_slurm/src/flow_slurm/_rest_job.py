@@ -14,7 +14,7 @@ _Field = tuple[str, Callable[[str], Any]]
 _BOTH: dict[str, _Field] = {
     **{
         name: (name, str)
-        for name in ("comment", "dependency", "partition", "account", "qos", "reservation", "licenses")
+        for name in ("array", "comment", "dependency", "partition", "account", "qos", "reservation", "licenses")
     },
     "job-name": ("name", str),
     "constraint": ("constraints", str),

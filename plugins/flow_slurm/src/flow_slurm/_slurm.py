@@ -9,6 +9,11 @@ from flow_slurm import _jobs, _machines, _submit
 from flow_slurm._once import once
 from flow_slurm._shell import LocalShell, Shell
 
+_END = 'exec scancel "$1"'
+_END_PENDING = 'exec scancel --state=PENDING "$1"'
+# With a state, scancel takes an element that waits for its whole array, and ends that (22.05).
+_END_ELEMENT = '[ -z "$(squeue -h -r -t PENDING -o %i -j "$1")" ] || exec scancel "$1"'
+
 
 class Slurm(Protocol):
     """What is asked of a controller. All methods raise FlowErrors; TransientError: it does not answer."""
@@ -58,7 +63,7 @@ class Commands:
 
     def cancel(self, job: str, started: bool) -> None:
         """See :class:`Slurm`."""
-        self._shell.run('exec scancel $1 "$2"', "" if started else "--state=PENDING", job)
+        self._shell.run(_END if started else _END_ELEMENT if "_" in job else _END_PENDING, job)
 
     def verdict(self, argv: Sequence[str]) -> str:
         """See :class:`Slurm`: without its script, and without conditions, which say nothing of the resources."""

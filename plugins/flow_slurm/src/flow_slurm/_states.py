@@ -12,6 +12,7 @@ from flow_slurm._jobs import ACCOUNTED, Job
 
 _SETTLING = 10.0  # seconds after the end of a job in which its folder may still be on its way over the network
 _KILLED = 137
+NEVER_STARTED = "cancelled before it started"
 OUT_OF_MEMORY = "killed for memory: raise `memory:`"
 _STATES = {
     "COMPLETED": ("succeeded", "exit code 0"),
@@ -97,13 +98,19 @@ def report(job: Job, node: TaskReport | None, at: float) -> TaskReport:
 
 
 def _judged(job: Job, node: TaskReport) -> TaskReport:
-    if not job.is_final:
+    if not job.is_final and not _lingers(job, node):
         return attrs.evolve(node, state="running", reason="ending")
     if job.state == "NODE_FAIL" and node.state == "preempted":
         state, reason = _verdict(job)
         last = attrs.evolve(node.attempts[-1], state=state, reason=reason)
         return attrs.evolve(node, state=state, reason=reason, attempts=(*node.attempts[:-1], last))
     return attrs.evolve(node, reason=OUT_OF_MEMORY) if job.state == "OUT_OF_MEMORY" else node
+
+
+def _lingers(job: Job, node: TaskReport) -> bool:
+    """Whether Slurm waits for a node that is silent, which may take it minutes: what the folder says has to do."""
+    ended = node.attempts[-1].ended_at
+    return job.state == "COMPLETING" and ended is not None and time.time() - ended > _SETTLING
 
 
 def _pending(job: Job, node: TaskReport | None, at: float) -> TaskReport:
