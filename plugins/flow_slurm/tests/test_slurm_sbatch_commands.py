@@ -133,3 +133,20 @@ def test_a_number_that_there_is_not_is_answered_as_slurm_answers_it(shell: Shell
         assert (done.returncode, done.stdout, done.stderr) == (1, "", invalid)
     done = shell.run("sacct", "-n", "-j", "123")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_provider_asks_slurms_own_commands_where_the_shims_stand_before_them(shell: Shell, cluster: Cluster) -> None:
+    shell.say("shim", "bin")
+    (shell.folder / "home").mkdir()
+    (shell.folder / "home" / "config.yaml").write_text(f"profiles:\n  slurm: {{root: {cluster.shared}/shimmed}}\n")
+    path = f"{shell.folder}/bin:{os.environ['PATH']}"
+    environ = {**shell._environ, **cluster.environment, "PATH": path, "FLOW_DEFAULT": "slurm"}
+
+    done = subprocess.run(
+        [shell.folder / "bin" / "sbatch", "--parsable", "--wait", "--wrap", "which squeue > where"],
+        cwd=shell.folder, env=environ, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert cluster.job(done.stdout.strip())["JobState"] in ("COMPLETING", "COMPLETED")
+    assert not (shell.folder / "where").read_text().startswith(str(shell.folder))
