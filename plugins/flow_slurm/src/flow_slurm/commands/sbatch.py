@@ -12,6 +12,7 @@ import click
 
 from flow_core import Flow, FrontendTask
 from flow_slurm.commands.jobs import number_of
+from flow_slurm.commands.options import VERSION
 from flow_slurm.sbatch import Script, getopt, read
 from flow_slurm.sbatch.lines import Word, wrong
 from flow_slurm.sbatch.notes import HETEROGENEOUS
@@ -39,7 +40,7 @@ def command(ctx: click.Context, words: Sequence[str]) -> int:
         click.echo(ctx.get_help())
         return 0
     if "version" in asked:
-        click.echo("flow slurm sbatch")
+        click.echo(VERSION)
         return 0
     options = list(words[: len(words) - len(rest)])
     script, source = _script(asked.get("wrap"), [word.text for word in rest])

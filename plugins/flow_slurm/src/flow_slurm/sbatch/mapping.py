@@ -11,6 +11,7 @@ from flow_core import ConfigError, FrontendTask, Problem, Resources, SecretRef, 
 from flow_slurm import shims
 from flow_slurm.sbatch import values
 from flow_slurm.sbatch.job import document
+from flow_slurm.sbatch.labels import INDEX, labels
 from flow_slurm.sbatch.notes import impossible, notes, remarks
 from flow_slurm.sbatch.passed import native
 from flow_slurm.sbatch.request import Request
@@ -38,8 +39,8 @@ def tasks(script: Script, request: Request, environ: Mapping[str, str]) -> list[
 def _task(
     script: Script, request: Request, shape: Shape, config: TaskConfig, array: values.Array | None, index: int | None
 ) -> FrontendTask:
-    labels = {} if index is None else {"array-index": str(index)}
-    config = attrs.evolve(config, depends_on=_waits(request, index)[0], labels={**config.labels, **labels})
+    place = {} if index is None else {INDEX: str(index)}
+    config = attrs.evolve(config, depends_on=_waits(request, index)[0], labels={**config.labels, **place})
     said = document(script, request, shape.tasks, shape.cpus_per_task, array, index or 0)
     files = {**shims.files(), "sbatch/slurm_script": script.body, "sbatch/job.json": said}
     return FrontendTask(config, _positions(request), files=files, native=NATIVE)
@@ -94,8 +95,6 @@ def _config(
     warning = request.read("signal", values.signal, None)
     env, secrets = script.exported(request, environ)
     name = job_name(script, request)
-    labels = {"job-name": name} if name != values.flow_name(name) else {}
-    comment = request.text("comment")
     own = native(request)
     if waits_natively:
         own["dependency"] = request.text("dependency")
@@ -111,7 +110,7 @@ def _config(
         preempt_signal=_signal_name(warning.number) if warning else "TERM",
         max_preemptions=0 if "no-requeue" in request else None,
         priority=_priority(request),
-        labels={**labels, **({"comment": comment} if comment else {})},
+        labels=labels(script, request, name),
         options={NATIVE: own} if own else {},
     )
 
