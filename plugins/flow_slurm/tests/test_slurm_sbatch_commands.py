@@ -155,6 +155,15 @@ def test_a_state_is_todays_for_a_number_too(shell: Shell) -> None:
     wait_for(lambda: shell.say("squeue", "-h", "-t", "all", "-j", number, "-o", "%T") == "COMPLETED\n")
 
 
+def test_sacct_shows_what_ran_since_a_time_whenever_it_was_submitted(shell: Shell) -> None:
+    shell.say("sbatch", "-Q", "-W", "-J", "over", "--wrap", "true")
+    number = shell.say("sbatch", "--parsable", "-J", "on", "--wrap", "sleep 60").strip()
+
+    assert shell.say("sacct", "-n", "-P", "-S", "now", "-o", "jobname") == "on\n"
+    assert shell.say("sacct", "-n", "-P", "-S", "now-1hour", "-E", "now", "-o", "jobname") == "over\non\n"
+    shell.say("scancel", number)
+
+
 def test_scontrol_and_sacct_know_where_the_output_goes(shell: Shell) -> None:
     (shell.folder / "job.sh").write_text("#!/bin/sh\n#SBATCH -J 'Two words' -o logs/%x-%j.txt\necho here\n")
     number = shell.say("sbatch", "--parsable", "-W", "job.sh").strip()

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import click
 
-from flow_core import Flow
+from flow_core import Flow, Task
 from flow_slurm.commands import json_shape
 from flow_slurm.commands.columns import SACCT
 from flow_slurm.commands.jobs import Job, jobs as as_jobs, those_named
@@ -43,8 +43,10 @@ _LONG = "JobID,JobIDRaw,JobName,Partition,MaxRSS,NTasks,AllocCPUS,Elapsed,State,
 @click.option("-e", "--helpformat", is_flag=True, help="Name the fields.")
 @click.option("-b", "--brief", is_flag=True, help="Number, state and exit code.")
 @click.option("-s", "--state", callback=words, help="Only in these states.")
-@click.option("-S", "--starttime", help="Since then: YYYY-MM-DD[THH:MM[:SS]], HH:MM, today, now-1days.")
-@click.option("-E", "--endtime", help="Until then.")
+@click.option(
+    "-S", "--starttime", help="What waited or ran since then: YYYY-MM-DD[THH:MM[:SS]], HH:MM, today, now-1days."
+)
+@click.option("-E", "--endtime", help="What waited or ran until then.")
 @click.option("-r", "--partition", callback=words, help="Only on these profiles.")
 @click.option("--name", callback=words, help="Only of these names.")
 @habit("-a", "--allusers")
@@ -76,12 +78,12 @@ def command(
     if jobs:
         found, _ = those_named(flow, jobs)
     else:
-        found = as_jobs(flow, reversed(flow.tasks(limit=None, since=_since(starttime))))
+        since, until = _at(starttime), _at(endtime) if endtime else math.inf
+        found = as_jobs(flow, [task for task in reversed(flow.tasks(limit=None)) if _was(task, since, until)])
     wanted = full_states(state)
     found = [job for job in found if not wanted or job.state in wanted]
     found = [job for job in found if (not user or job.user in user) and (not name or job.name in name)]
-    until = _since(endtime) if endtime else math.inf
-    found = [job for job in found if (not partition or job.partition in partition) and job.task.row.created_at <= until]
+    found = [job for job in found if not partition or job.partition in partition]
     if as_json:
         click.echo(json_shape.sacct(found))
         return
@@ -92,7 +94,12 @@ def command(
         _print(_wide(fields, found), found, not noheader)
 
 
-def _since(text: str | None) -> float:
+def _was(task: Task, since: float, until: float) -> bool:
+    """Whether it waited or ran at any time between."""
+    return task.row.created_at <= until and (task.row.ended_at or math.inf) >= since
+
+
+def _at(text: str | None) -> float:
     today = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
     if text is None or text == "today":
         return today.timestamp()
