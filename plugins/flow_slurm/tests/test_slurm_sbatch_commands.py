@@ -57,7 +57,7 @@ def shell(tmp_path: Path) -> Shell:
 
 
 def test_sbatch_says_the_number_and_squeue_shows_it_until_scancel_ends_it(shell: Shell) -> None:
-    said = shell.say("sbatch", "-J", "Long One", "-t", "1:30:00", "--wrap", "sleep 60")
+    said = shell.say("sbatch", "-J", "Long One", "-t", "1:30:00", "--wrap", "sleep 300")
     number = said.removeprefix("Submitted batch job ").strip()
 
     assert number.isdigit()
@@ -117,7 +117,7 @@ def test_what_waits_for_another_says_so_in_squeues_words(shell: Shell, cluster: 
     first = cluster.ask("sbatch", "--parsable", "--hold", "--wrap", "true").strip()
     theirs = cluster.ask("sbatch", "--parsable", "-d", f"afterok:{first},afterany:{first}", "--wrap", "true").strip()
     said = cluster.ask("squeue", "-h", "-j", theirs, "-o", "%T %r %E").replace(first, "N")
-    other = shell.say("sbatch", "--parsable", "--wrap", "sleep 60").strip()
+    other = shell.say("sbatch", "--parsable", "--wrap", "sleep 300").strip()
 
     job = shell.say("sbatch", "--parsable", "-d", f"afterok:{other},afterany:{other}", "--wrap", "true").strip()
 
@@ -127,7 +127,7 @@ def test_what_waits_for_another_says_so_in_squeues_words(shell: Shell, cluster: 
 
 
 def test_an_array_whose_tasks_wait_stands_in_one_line_and_is_never_cut(shell: Shell) -> None:
-    number = shell.say("sbatch", "--parsable", "-a", "10-14%1", "--wrap", "sleep 60").strip()
+    number = shell.say("sbatch", "--parsable", "-a", "10-14%1", "--wrap", "sleep 300").strip()
     wait_for(lambda: "RUNNING" in shell.say("squeue", "-h", "-j", number, "-o", "%T"))
 
     assert f"{number}_[11-14] " in shell.say("squeue")
@@ -138,7 +138,7 @@ def test_an_array_whose_tasks_wait_stands_in_one_line_and_is_never_cut(shell: Sh
 
 def test_a_cancelled_array_starts_none_of_those_that_wait(shell: Shell) -> None:
     number = shell.say(
-        "sbatch", "--parsable", "-a", "0-4%1", "--wrap", "touch ran.$SLURM_ARRAY_TASK_ID; sleep 60"
+        "sbatch", "--parsable", "-a", "0-4%1", "--wrap", "touch ran.$SLURM_ARRAY_TASK_ID; sleep 300"
     ).strip()
     wait_for(lambda: (shell.folder / "ran.0").exists())
 
@@ -157,7 +157,7 @@ def test_a_state_is_todays_for_a_number_too(shell: Shell) -> None:
 
 def test_sacct_shows_what_ran_since_a_time_whenever_it_was_submitted(shell: Shell) -> None:
     shell.say("sbatch", "-Q", "-W", "-J", "over", "--wrap", "true")
-    number = shell.say("sbatch", "--parsable", "-J", "on", "--wrap", "sleep 60").strip()
+    number = shell.say("sbatch", "--parsable", "-J", "on", "--wrap", "sleep 300").strip()
 
     assert shell.say("sacct", "-n", "-P", "-S", "now", "-o", "jobname") == "on\n"
     assert shell.say("sacct", "-n", "-P", "-S", "now-1hour", "-E", "now", "-o", "jobname") == "over\non\n"
