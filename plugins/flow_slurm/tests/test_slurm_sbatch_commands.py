@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,13 +44,20 @@ class Shell:
         return done.stdout
 
 
+def wait_for(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
 def test_sbatch_says_the_number_and_squeue_shows_it_until_scancel_ends_it(shell: Shell) -> None:
-    said = shell.say("sbatch", "-J", "Long One", "-t", "1:30:00", "--wrap", "sleep 60")
+    said = shell.say("sbatch", "-J", "Long One", "-t", "1:30:00", "--wrap", "sleep 300")
     number = said.removeprefix("Submitted batch job ").strip()
 
     assert number.isdigit()
@@ -76,8 +85,9 @@ def test_the_titles_are_squeues_own(shell: Shell) -> None:
 def test_what_is_wrong_is_refused(shell: Shell) -> None:
     assert "no such file" in shell.run("sbatch", "none.sh").stderr.lower()
     assert shell.run("sbatch", "--nodess=1", "--wrap", "true").returncode != 0
-    assert "there is no %y" in shell.run("squeue", "-o", "%y").stderr
-    assert shell.run("scancel", "123").stderr == "scancel: error: Invalid job id 123\n"
+    assert "there is no field foo" in shell.run("squeue", "-O", "foo").stderr
+    assert "there is no field foo" in shell.run("sacct", "-o", "foo").stderr
+    assert "there is no letter" in shell.run("squeue", "-S", "7").stderr
     assert shell.run("scancel").returncode == 2
     assert shell.run("scontrol", "hold", "1").returncode == 2
 
@@ -94,6 +104,120 @@ def test_one_job_in_full(shell: Shell) -> None:
     assert f"JobId={number} JobName=wrap " in shown
     assert "JobState=COMPLETED" in shown
     assert "ExitCode=0:0" in shown
+
+
+def test_a_number_that_has_gone_is_no_fault_of_scancel_as_there(shell: Shell, cluster: Cluster) -> None:
+    done = shell.run("scancel", "123")
+
+    assert done.returncode == cluster.run("scancel", "123").returncode == 0
+    assert done.stderr == "scancel: error: Invalid job id 123\n"
+
+
+def test_what_waits_for_another_says_so_in_squeues_words(shell: Shell, cluster: Cluster) -> None:
+    first = cluster.ask("sbatch", "--parsable", "--hold", "--wrap", "true").strip()
+    theirs = cluster.ask("sbatch", "--parsable", "-d", f"afterok:{first},afterany:{first}", "--wrap", "true").strip()
+    said = cluster.ask("squeue", "-h", "-j", theirs, "-o", "%T %r %E").replace(first, "N")
+    other = shell.say("sbatch", "--parsable", "--wrap", "sleep 300").strip()
+
+    job = shell.say("sbatch", "--parsable", "-d", f"afterok:{other},afterany:{other}", "--wrap", "true").strip()
+
+    assert shell.say("squeue", "-h", "-j", job, "-o", "%T %r %E").replace(other, "N") == said
+    assert f"Dependency=afterok:{other}(unfulfilled)," in shell.say("scontrol", "show", "job", job)
+    shell.say("scancel", "--me")
+
+
+def test_an_array_whose_tasks_wait_stands_in_one_line_and_is_never_cut(shell: Shell) -> None:
+    number = shell.say("sbatch", "--parsable", "-a", "10-14%1", "--wrap", "sleep 300").strip()
+    wait_for(lambda: "RUNNING" in shell.say("squeue", "-h", "-j", number, "-o", "%T"))
+
+    assert f"{number}_[11-14] " in shell.say("squeue")
+    assert shell.say("squeue", "-h", "-t", "PD", "-o", "%.10i %r") == f"{number}_[11-14] JobArrayTaskLimit\n"
+    assert shell.say("squeue", "-h", "-j", f"{number}_12", "-o", "%E") == "(null)\n"
+    shell.say("scancel", number)
+
+
+def test_a_cancelled_array_starts_none_of_those_that_wait(shell: Shell) -> None:
+    number = shell.say(
+        "sbatch", "--parsable", "-a", "0-4%1", "--wrap", "touch ran.$SLURM_ARRAY_TASK_ID; sleep 300"
+    ).strip()
+    wait_for(lambda: (shell.folder / "ran.0").exists())
+
+    shell.say("scancel", number)
+
+    ended = [f"{number}_{index}|CANCELLED by {os.getuid()}\n" for index in range(5)]
+    wait_for(lambda: shell.say("sacct", "-n", "-P", "-j", number, "-o", "jobid,state") == "".join(ended))
+    assert sorted(path.name for path in shell.folder.glob("ran.*")) == ["ran.0"]
+
+
+def test_a_state_is_todays_for_a_number_too(shell: Shell) -> None:
+    number = shell.say("sbatch", "--parsable", "--wrap", "sleep 0.5").strip()
+
+    wait_for(lambda: shell.say("squeue", "-h", "-t", "all", "-j", number, "-o", "%T") == "COMPLETED\n")
+
+
+def test_sacct_shows_what_ran_since_a_time_whenever_it_was_submitted(shell: Shell) -> None:
+    shell.say("sbatch", "-Q", "-W", "-J", "over", "--wrap", "true")
+    number = shell.say("sbatch", "--parsable", "-J", "on", "--wrap", "sleep 300").strip()
+
+    assert shell.say("sacct", "-n", "-P", "-S", "now", "-o", "jobname") == "on\n"
+    assert shell.say("sacct", "-n", "-P", "-S", "now-1hour", "-E", "now", "-o", "jobname") == "over\non\n"
+    shell.say("scancel", number)
+
+
+def test_scontrol_and_sacct_know_where_the_output_goes(shell: Shell) -> None:
+    (shell.folder / "job.sh").write_text("#!/bin/sh\n#SBATCH -J 'Two words' -o logs/%x-%j.txt\necho here\n")
+    number = shell.say("sbatch", "--parsable", "-W", "job.sh").strip()
+
+    shown = dict(line.strip().partition("=")[::2] for line in shell.say("scontrol", "show", "job", number).splitlines())
+    assert Path(shown["StdOut"]).read_text() == "here\n"
+    assert (shown["StdErr"], shown["StdIn"], shown["Command"]) == (
+        shown["StdOut"],
+        "/dev/null",
+        f"{shell.folder}/job.sh",
+    )
+    assert shell.say("sacct", "-n", "-P", "-j", number, "-o", "StdOut") == shown["StdOut"] + "\n"
+
+
+@pytest.mark.parametrize("command", ["squeue", "sacct", "sinfo"])
+def test_a_format_that_is_somebodys_habit_works(command: str, shell: Shell, cluster: Cluster) -> None:
+    cluster.submit("sleep 30")
+    shell.say("sbatch", "--wrap", "true")
+    formats = {
+        "squeue": "|".join(f"%{letter}" for letter in "aAbBcCdDeEfFgGhHiIjJkKlLmMnNoOpPqQrRStTuUvVwWxXyYzZ"),
+        "sacct": "",
+        "sinfo": "%" + "|%".join("aAbBcCdDEfFgGhHlLmnNprRsStTuUvwXYzZeIO"),
+    }
+    if command == "sacct":
+        words = shell.say("sacct", "--helpformat").split()
+        assert "MaxRSS" in words
+        ours = shell.say("sacct", "-P", "-o", ",".join(words)).splitlines()
+        assert {line.count("|") for line in ours} == {len(words) - 1}
+        return
+    theirs, ours = (
+        lines[0] for lines in (run(command, "-o", formats[command]).splitlines() for run in (cluster.ask, shell.say))
+    )
+    assert ours == theirs
+
+
+def test_environment_variables_stand_for_options(shell: Shell) -> None:
+    number = shell.say("sbatch", "--parsable", "-W", "--wrap", "true").strip()
+    shell._environ.update(SQUEUE_FORMAT="%i-%T", SQUEUE_STATES="all")
+
+    assert shell.say("squeue", "-h") == f"{number}-COMPLETED\n"
+
+
+def test_what_a_task_has_not_got_is_said(shell: Shell) -> None:
+    done = shell.run("squeue", "-A", "lab")
+
+    assert (done.returncode, done.stderr) == (0, "squeue: --account means nothing here and leaves nothing out\n")
+    assert "Flow has no held tasks" in shell.run("scontrol", "release", "1").stderr
+    assert "flow run" in shell.run("salloc", "-n1").stderr
+    assert "outside of a batch script there is no srun" in shell.run("srun", "-l", "hostname").stderr
+
+
+@pytest.mark.parametrize("words", [["sbatch", "-V"], ["squeue", "--version"], ["sacct", "-V"], ["scontrol", "version"]])
+def test_each_says_what_it_is(words: list[str], shell: Shell) -> None:
+    assert shell.say(*words) == "slurm-flow 22.05.8\n"
 
 
 def test_shims_stand_under_their_own_names(shell: Shell) -> None:
@@ -133,3 +257,22 @@ def test_a_number_that_there_is_not_is_answered_as_slurm_answers_it(shell: Shell
         assert (done.returncode, done.stdout, done.stderr) == (1, "", invalid)
     done = shell.run("sacct", "-n", "-j", "123")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_provider_asks_slurms_own_commands_where_the_shims_stand_before_them(
+    shell: Shell, cluster: Cluster
+) -> None:
+    shell.say("shim", "bin")
+    (shell.folder / "home").mkdir()
+    (shell.folder / "home" / "config.yaml").write_text(f"profiles:\n  slurm: {{root: {cluster.shared}/shimmed}}\n")
+    path = f"{shell.folder}/bin:{os.environ['PATH']}"
+    environ = {**shell._environ, **cluster.environment, "PATH": path, "FLOW_DEFAULT": "slurm"}
+
+    done = subprocess.run(
+        [shell.folder / "bin" / "sbatch", "--parsable", "--wait", "--wrap", "which squeue > where"],
+        cwd=shell.folder, env=environ, capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert cluster.job(done.stdout.strip())["JobState"] in ("COMPLETING", "COMPLETED")
+    assert not (shell.folder / "where").read_text().startswith(str(shell.folder))

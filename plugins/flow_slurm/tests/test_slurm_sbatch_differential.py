@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flow_core import ConfigError
-from flow_slurm.sbatch import lines, mapping, request as requests, values
+from flow_slurm.sbatch import lines, passed, request as requests, shape, values
 from flow_slurm.sbatch.options import by_long
 from flow_slurm.sbatch.request import Request
 
@@ -192,7 +192,7 @@ def understood(asked: Request, job: dict[str, str], cwd: Path) -> dict[str, str]
         "account": "Account", "exclude": "ExcNodeList",
     }  # fmt: skip
     found |= {key: asked.text(name) for name, key in text.items() if name in asked}
-    found |= {"ReqNodeList": mapping.nodelist(asked)} if "nodelist" in asked else {}
+    found |= {"ReqNodeList": passed.nodelist(asked)} if "nodelist" in asked else {}
     found |= {"Features": "(null)"} if "constraint" not in asked else {}
     if "time" in asked:
         found["TimeLimit"] = _clock(asked.read("time", values.minutes, None))
@@ -298,9 +298,9 @@ def test_nodes_that_are_named_and_tasks_come_to_as_many_nodes_as_sbatch_says(clu
     words = asked.split()
     job = cluster.job(cluster.submit("true", "--hold", *words))
     request = requests.read("#!/bin/sh\n", {}, words)
-    shape, named = mapping.shape_of(request), mapping.nodelist(request) or "(null)"
+    ours, named = shape.shape_of(request), passed.nodelist(request) or "(null)"
     theirs = (job["NumNodes"].partition("-")[0], job["NumTasks"], job["ReqNodeList"])
-    assert (str(shape.nodes), str(shape.tasks), named) == theirs
+    assert (str(ours.nodes), str(ours.tasks), named) == theirs
 
 
 def _ours(text: str, said: list[str], env: dict[str, str]) -> Request | str:

@@ -227,7 +227,7 @@ def test_a_number_leads_back_to_its_task() -> None:
 def test_numbers_of_one_millisecond_differ_and_are_whole_for_programs_without_integers() -> None:
     found = {number(new_task_id(1795000000.0)) for _ in range(50)}
 
-    assert len(found) >= 49  # with 32 of them each millisecond it would be 25
+    assert len(found) >= 44  # of 32768 two may be the same, six never are; of 32 there would be 25
     assert max(found) < 2**53
 
 

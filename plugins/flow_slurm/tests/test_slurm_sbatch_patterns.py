@@ -161,14 +161,14 @@ def test_each_beginning_is_an_attempt_with_a_time_limit_of_its_own(work: Path) -
     folder, home = work / "flow", work / "home"
     (folder / "job.sh").write_text(
         "#!/bin/bash\n#SBATCH -N2\nsleep 3\n"
-        "[ ${SLURM_RESTART_COUNT:-0} = 2 ] || { scontrol requeue $SLURM_JOB_ID; sleep 30; }\n"
+        "[ ${SLURM_RESTART_COUNT:-0} = 3 ] || { scontrol requeue $SLURM_JOB_ID; sleep 30; }\n"
     )
 
-    done = _flow(folder, home, "run", "-q", "--time-limit", "8s", "--name", "again", "job.sh")
+    done = _flow(folder, home, "run", "-q", "--time-limit", "11s", "--name", "again", "job.sh")
 
     assert done.returncode == 0, done.stderr
     attempts = json.loads(_flow(folder, home, "status", "again", "--json").stdout)["data"][0]["attempts"]
-    assert [one["status"] for one in attempts] == ["preempted", "preempted", "succeeded"]
+    assert [one["status"] for one in attempts] == ["preempted", "preempted", "preempted", "succeeded"]
     assert "asked to begin again" in attempts[0]["reason"]
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import attrs
 
 from flow_core import CapabilityError, TransientError
+from flow_slurm._path import own_commands
 from flow_slurm._settings import PASSED
 
 # Of Slurm's variables only where the cluster is and what people set as their defaults: those of a job that we are in
@@ -40,7 +41,7 @@ class Shell(Protocol):
 def environment(names: Sequence[str]) -> dict[str, str]:
     """Return what of this process's environment jobs see: what all may see, and ``names``."""
     kept = {name: os.environ[name] for name in (*PASSED, *names) if name in os.environ}
-    return {"PATH": "/usr/local/bin:/usr/bin:/bin", **kept}
+    return {**kept, "PATH": own_commands(kept.get("PATH", "/usr/local/bin:/usr/bin:/bin"))}
 
 
 class LocalShell:

@@ -13,6 +13,8 @@ _COMMANDS = {
     "sinfo": "Show where tasks can run.",
     "sacct": "Show the tasks that have ended too.",
     "scontrol": "Show one task in full.",
+    "srun": "Says how to run a command.",
+    "salloc": "Says how to work on a machine.",
     "shim": "Write these commands under their own names into a folder.",
 }
 

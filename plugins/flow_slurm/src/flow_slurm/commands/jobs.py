@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import getpass
 import math
+import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import attrs
 
 from flow_core import Attempt, Flow, NotFoundError, Task
 from flow_core.types import LIVE_STATES, parse_ref
+from flow_slurm.sbatch.labels import COMMENT, FILES, INDEX, NAME, SCRIPT, is_script
 from flow_slurm.sbatch.waiting import find
 from flow_slurm.shims.number import number
+from flow_slurm.shims.surroundings import NO_INDEX, filled
 
 STATES = {
     "pending": ("PENDING", "PD"),
@@ -34,13 +37,17 @@ _NATIVE = re.compile(r"(\d+)(_\d+)?(/.*)?")  # as the provider refers to it: the
 
 @attrs.frozen
 class Job:
-    """A task: ``number`` is Slurm's own where Slurm runs it; ``array`` and ``index`` are of an array's task."""
+    """A task: ``number`` is Slurm's own where Slurm runs it; ``array`` and ``index`` are of an array's task.
+
+    ``awaited`` is what it waits for: in squeue's words, and the array that this is of.
+    """
 
     task: Task
     number: int
     array: int
     index: int | None
     attempts: tuple[Attempt, ...]
+    awaited: tuple[tuple[str, int], ...] = ()
 
     @property
     def id(self) -> str:
@@ -50,7 +57,7 @@ class Job:
     @property
     def name(self) -> str:
         """The job's name, letter for letter."""
-        return self.task.row.labels.get("job-name", self.task.row.name)
+        return self.task.row.labels.get(NAME, self.task.row.name)
 
     @property
     def state(self) -> str:
@@ -72,8 +79,43 @@ class Job:
         """Why it waits or how it ended, in one of Slurm's words."""
         state = self.task.row.state
         if state == "pending":
-            return "Dependency" if self.task.config.depends_on else "Resources"
+            others = any(array != self.array for _, array in self.awaited)
+            return "Dependency" if others else "JobArrayTaskLimit" if self.awaited else "Resources"
         return {"failed": "NonZeroExitCode", "timed_out": "TimeLimit", "lost": "NodeDown"}.get(state, "None")
+
+    @property
+    def dependency(self) -> str:
+        """What it waits for, as squeue writes it; empty for nothing."""
+        return ",".join(said for said, array in self.awaited if array != self.array)
+
+    @property
+    def command(self) -> str:
+        """The script, or the command of what is none; empty for ``--wrap``."""
+        said = self.task.config.command or ()
+        if self.is_script:
+            return self.task.row.labels.get(SCRIPT, "")
+        return said if isinstance(said, str) else " ".join(said)
+
+    @property
+    def is_script(self) -> bool:
+        """Whether it was a script for sbatch."""
+        return is_script(self.task.config)
+
+    @property
+    def folder(self) -> str:
+        """Where it runs."""
+        return self.task.config.working_dir or self.task.config.code.root
+
+    def path(self, option: str) -> str:
+        """The file of ``--output``, ``--error`` or ``--input``, as far as it is known here; empty for what is no script."""
+        given = self.task.row.labels.get(FILES[option], "")
+        if not self.is_script:
+            return ""
+        if not given and option != "output":
+            return self.path("output") if option == "error" else os.devnull
+        text = given or ("slurm-%j.out" if self.index is None else "slurm-%A_%a.out")
+        words = {"j": self.number, "J": self.number, "A": self.array, "x": self.name, "u": self.user, "%": "%"}
+        return os.path.join(self.folder, filled(text, {**words, "a": NO_INDEX if self.index is None else self.index}))
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -92,6 +134,11 @@ class Job:
     def partition(self) -> str:
         """The profile that it runs on."""
         return self.task.row.profile
+
+    @property
+    def comment(self) -> str:
+        """What the user has noted."""
+        return self.task.row.labels.get(COMMENT, "")
 
     @property
     def user(self) -> str:
@@ -127,8 +174,6 @@ class Job:
 
 def read_all(flow: Flow, live: bool) -> list[Job]:
     """Return all jobs, oldest first; ``live``: only those that have not ended."""
-    if live:
-        flow.refresh()
     return jobs(flow, reversed(flow.tasks(limit=None, states=LIVE_STATES if live else None)))
 
 
@@ -139,10 +184,26 @@ def jobs(flow: Flow, tasks: Iterable[Task]) -> list[Job]:
 
 def _job(flow: Flow, task: Task) -> Job:
     labels = task.row.labels
-    index = int(labels["array-index"]) if "array-index" in labels else None
+    index = int(labels[INDEX]) if INDEX in labels else None
     own = number_of(task)
-    first = number(labels["group"]) if index is not None and "group" in labels else own
-    return Job(task, own, first, index, tuple(flow.session.journal.attempts(task.id)))
+    awaited = tuple(_awaited(flow, task)) if task.row.state == "pending" else ()
+    return Job(task, own, _array(task, own), index, tuple(flow.session.journal.attempts(task.id)), awaited)
+
+
+def _array(task: Task, own: int) -> int:
+    labels = task.row.labels
+    return number(labels["group"]) if INDEX in labels and "group" in labels else own
+
+
+def _awaited(flow: Flow, task: Task) -> Iterator[tuple[str, int]]:
+    for word in task.config.depends_on:
+        before, _, name = word.rpartition(":")
+        other = flow.task(name)
+        if other.row.state in LIVE_STATES:
+            own, index = number_of(other), other.row.labels.get(INDEX)
+            array = _array(other, own)
+            shown = own if index is None else f"{array}_{index}"
+            yield f"{'afterany' if before else 'afterok'}:{shown}(unfulfilled)", array
 
 
 def number_of(task: Task) -> int:

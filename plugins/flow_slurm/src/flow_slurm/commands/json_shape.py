@@ -40,12 +40,12 @@ def _queued(job: Job) -> dict[str, Any]:
         "batch_flag": True,
         "batch_host": (job.nodes or ("",))[0],
         "cluster": "flow",
-        "command": "",
-        "comment": row.labels.get("comment", ""),
+        "command": job.command,
+        "comment": job.comment,
         "cpus": job.cpus,
         "cpus_per_task": None,
-        "current_working_directory": config.working_dir or config.code.root,
-        "dependency": ",".join(config.depends_on),
+        "current_working_directory": job.folder,
+        "dependency": job.dependency,
         "derived_exit_code": 0,
         "eligible_time": int(row.created_at),
         "end_time": int(row.ended_at or planned or 0),
@@ -70,9 +70,9 @@ def _queued(job: Job) -> dict[str, Any]:
         "required_nodes": "",
         "requeue": config.max_preemptions != 0,
         "restart_cnt": max(0, row.attempt - 1),
-        "standard_error": "",
-        "standard_input": "",
-        "standard_output": "",
+        "standard_error": job.path("error"),
+        "standard_input": job.path("input"),
+        "standard_output": job.path("output"),
         "start_time": int(row.started_at or 0),
         "state_description": row.reason,
         "state_reason": job.reason,
@@ -100,7 +100,7 @@ def _accounted(job: Job) -> dict[str, Any]:
         ended = {"status": "SIGNALED", "return_code": 0, "signal": {"signal_id": signal, "name": ""}}
     return {
         "account": "",
-        "comment": {"administrator": None, "job": row.labels.get("comment"), "system": None},
+        "comment": {"administrator": None, "job": job.comment or None, "system": None},
         "allocation_nodes": row.num_instances,
         "array": {"job_id": job.array if job.index is not None else 0, "task": None, "task_id": job.index},
         "association": {"account": "", "cluster": "flow", "partition": None, "user": job.user},
@@ -127,7 +127,7 @@ def _accounted(job: Job) -> dict[str, Any]:
         "state": {"current": job.state, "reason": job.reason},
         "steps": [],
         "user": job.user,
-        "working_directory": job.task.config.working_dir or job.task.config.code.root,
+        "working_directory": job.folder,
     }
 
 

@@ -12,8 +12,10 @@ import click
 
 from flow_core import Flow, FrontendTask
 from flow_slurm.commands.jobs import number_of
+from flow_slurm.commands.options import VERSION
 from flow_slurm.sbatch import Script, getopt, read
 from flow_slurm.sbatch.lines import Word, wrong
+from flow_slurm.sbatch.notes import HETEROGENEOUS
 
 _ANY = {"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
 _WRAPPED = "#!/bin/sh\n# This script was created by sbatch --wrap.\n\n{}\n"
@@ -38,7 +40,7 @@ def command(ctx: click.Context, words: Sequence[str]) -> int:
         click.echo(ctx.get_help())
         return 0
     if "version" in asked:
-        click.echo("flow slurm sbatch")
+        click.echo(VERSION)
         return 0
     options = list(words[: len(words) - len(rest)])
     script, source = _script(asked.get("wrap"), [word.text for word in rest])
@@ -54,7 +56,8 @@ def _script(wrap: str | None, rest: Sequence[str]) -> tuple[Script, str]:
     if not rest:
         return Script(sys.stdin.buffer.read(), "sbatch"), "stdin"
     if rest[0] == ":":
-        raise wrong("REFUSED", "a heterogeneous job: all nodes of a task are alike", 0, 0, "submit its components")
+        message, hint = HETEROGENEOUS
+        raise wrong("REFUSED", message, hint=hint)
     path = Path(rest[0])
     try:
         return Script(path.read_bytes(), path.name, tuple(rest[1:]), rest[0]), rest[0]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import click
 
-NAMES = ("sbatch", "squeue", "scancel", "sinfo", "sacct", "scontrol")
+NAMES = ("sbatch", "squeue", "scancel", "sinfo", "sacct", "scontrol", "srun", "salloc")
 
 
 @click.command("shim")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 def command(folder: Path) -> None:
-    """Write sbatch, squeue, scancel, sinfo, sacct and scontrol into FOLDER: put it on your PATH, and they are Flow's."""
+    """Write Slurm's commands into FOLDER: put it on your PATH, and they are Flow's."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
         path = folder / name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 
 import attrs
@@ -11,33 +12,39 @@ import click
 from flow_core import Flow
 from flow_slurm.commands import columns, json_shape
 from flow_slurm.commands.jobs import INVALID, STATES, Job, read_all, those_named
+from flow_slurm.commands.options import habit, now, unkept, version, words
 
 _DEFAULT = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R"
 _LONG = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R"
-_START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %.20N %R"
-
-
-def words(_ctx: object, _option: object, value: str | None) -> tuple[str, ...]:
-    """Split a list with commas."""
-    return tuple(word for word in (value or "").split(",") if word)
+_START = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R"
 
 
 @click.command("squeue")
 @click.option("-j", "--jobs", "--job", callback=words, help="Only these numbers.")
-@click.option("-u", "--user", "--users", callback=words, help="Only of these users.")
+@click.option("-u", "--user", "--users", callback=words, envvar="SQUEUE_USERS", help="Only of these users.")
 @click.option("--me", is_flag=True, help="Only one's own, as always.")
-@click.option("-n", "--name", callback=words, help="Only of these names.")
-@click.option("-p", "--partition", callback=words, help="Only on these profiles.")
-@click.option("-t", "--states", "--state", callback=words, help="Only in these states, or all.")
+@click.option("-n", "--name", "--names", callback=words, envvar="SQUEUE_NAMES", help="Only of these names.")
+@click.option("-p", "--partition", callback=words, envvar="SQUEUE_PARTITION", help="Only on these profiles.")
+@click.option("-t", "--states", "--state", callback=words, envvar="SQUEUE_STATES", help="Only in these states, or all.")
 @click.option("-w", "--nodelist", callback=words, help="Only on these nodes.")
 @click.option("-h", "--noheader", is_flag=True, help="Leave out the titles.")
 @click.option("-l", "--long", "is_long", is_flag=True, help="Longer lines.")
 @click.option("-r", "--array", "apart", is_flag=True, help="One line for each task of an array.")
-@click.option("-a", "--all", "everywhere", is_flag=True, help="Accepted for what is typed by habit.")
+@habit("-a", "--all")
+@habit("-v", "--verbose")
+@habit("--noconvert")
+@unkept("-A", "--account")
+@unkept("-q", "--qos")
+@unkept("-L", "--licenses")
+@unkept("-M", "--clusters")
 @click.option("--start", is_flag=True, help="Show when they start.")
-@click.option("-o", "--format", "template", help="Columns as %i %j %T.")
-@click.option("-O", "--Format", "names", help="Columns as jobid,name,state.")
-@click.option("-S", "--sort", callback=words, help="Letters to sort by; - before one turns it round.")
+@click.option("-o", "--format", "template", envvar="SQUEUE_FORMAT", help="Columns as %i %j %T.")
+@click.option("-O", "--Format", "names", envvar="SQUEUE_FORMAT2", help="Columns as jobid,name,state.")
+@click.option(
+    "-S", "--sort", callback=words, envvar="SQUEUE_SORT", help="Letters to sort by; - before one turns it round."
+)
+@click.option("-i", "--iterate", type=click.FloatRange(min=1), help="Again, so many seconds later.")
+@version
 @click.option("--json", "as_json", is_flag=True, help="As squeue --json of Slurm 22.05 has it.")
 def command(
     jobs: Sequence[str],
@@ -50,47 +57,75 @@ def command(
     noheader: bool,
     is_long: bool,
     apart: bool,
-    everywhere: bool,  # noqa: ARG001 - no partition is hidden
     start: bool,
     template: str | None,
     names: str | None,
     sort: Sequence[str],
+    iterate: float | None,
     as_json: bool,
 ) -> int:
     """Show the tasks of all providers that wait and run, as squeue does.
 
     Pending tasks of an array stand in one line, as 12_[3-9].
     """
+    while True:
+        found = _found(jobs, user, name, partition, states, nodelist, as_json)
+        if found is None:
+            return 1
+        found = [job for job in found if job.state == "PENDING"] if start else found
+        for letter in reversed(sort):
+            if letter.lstrip("+-") not in columns.LETTERS:
+                raise click.BadParameter(f"there is no letter {letter} to sort by")
+            found.sort(key=columns.LETTERS[letter.lstrip("+-")].text, reverse=letter.startswith("-"))
+        if as_json:
+            click.echo(json_shape.squeue(found))
+        else:
+            _print(found if apart else _gathered(found), noheader, template or _layout(start, is_long), names)
+        if not iterate:
+            return 0
+        time.sleep(iterate)
+
+
+def _found(
+    jobs: Sequence[str],
+    user: Sequence[str],
+    name: Sequence[str],
+    partition: Sequence[str],
+    states: Sequence[str],
+    nodelist: Sequence[str],
+    as_json: bool,
+) -> list[Job] | None:
+    """Return the jobs that are meant; None where numbers were said, and there is none of them."""
     flow = Flow()
+    flow.refresh()
     found, missing = those_named(flow, jobs) if jobs else (read_all(flow, live=not states and not as_json), [])
     if missing and not found:
         click.echo(INVALID, err=True)
-        return 1
-    wanted = _states(states)
+        return None
+    wanted = full_states(states)
     found = [
         job for job in found if (job.is_live if wanted is None and not as_json else not wanted or job.state in wanted)
     ]
     for words_, value in ((user, "user"), (name, "name"), (partition, "partition")):
         found = [job for job in found if not words_ or getattr(job, value) in words_]
-    found = [job for job in found if not nodelist or set(nodelist) & set(job.nodes)]
-    for letter in reversed(sort):
-        found.sort(key=columns.LETTERS[letter.lstrip("+-")].text, reverse=letter.startswith("-"))
-    if as_json:
-        click.echo(json_shape.squeue(found))
-        return 0
-    shown = found if apart else _gathered(found)
+    return [job for job in found if not nodelist or set(nodelist) & set(job.nodes)]
+
+
+def _layout(start: bool, is_long: bool) -> str:
+    return _START if start else _LONG if is_long else _DEFAULT
+
+
+def _print(shown: Sequence[Job], noheader: bool, template: str, names: str | None) -> None:
     if names:
         columns.by_names(names, shown, not noheader)
-        return 0
-    if is_long and not noheader and not template:
-        from datetime import datetime
-
-        sys.stdout.write(datetime.now().strftime("%a %b %d %H:%M:%S %Y\n"))
-    columns.by_letters(template or (_START if start else _LONG if is_long else _DEFAULT), shown, not noheader)
-    return 0
+        return
+    if template == _LONG and not noheader:
+        sys.stdout.write(now())
+    columns.by_letters(template, shown, not noheader)
+    sys.stdout.flush()
 
 
-def _states(words_: Sequence[str]) -> set[str] | None:
+def full_states(words_: Sequence[str]) -> set[str] | None:
     """Return the states in full; None where nothing was said, empty for all."""
     if not words_:
         return None
@@ -126,9 +161,7 @@ def _gathered(jobs: Sequence[Job]) -> list[Job]:
         elif job.array not in seen:
             seen.add(job.array)
             rest = tuple(sorted(one.index or 0 for one in jobs if one.array == job.array and one.state == "PENDING"))
-            shown.append(
-                _Several(job.task, job.number, job.array, job.index, job.attempts, rest) if len(rest) > 1 else job
-            )
+            shown.append(_Several(**attrs.asdict(job, recurse=False), rest=rest) if len(rest) > 1 else job)
     return shown
 
 

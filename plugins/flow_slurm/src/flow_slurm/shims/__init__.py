@@ -17,6 +17,8 @@ _MODULES = (
 )
 _LIBRARY = "sbatch/lib"
 RUN = f"{_LIBRARY}/run.py"
+LAUNCH = ("/bin/sh", "-c", f'exec python3 -E -S "$FLOW_TASK_DIR/files/{RUN}" launch "$@"')
+"""The command of every batch script; the job's name and the script's arguments stand behind it."""
 
 
 @cache

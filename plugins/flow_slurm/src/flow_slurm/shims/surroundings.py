@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional
 
 from .number import number
 
-_NO_INDEX = 4294967294  # what Slurm puts for %a outside an array
+NO_INDEX = 4294967294  # what Slurm puts for %a outside an array
 _PATTERN = re.compile(r"%(\d*)([jJAaxNntus%])")
 _STEP = ("SLURM_STEP", "SLURM_SRUN_", "SLURM_LAUNCH_", "SLURM_UMASK", "SLURM_DISTRIBUTION", "SLURM_MPI", "PMI")
 _OURS = ("SLURM_NTASKS_PER_NODE",)  # what the job of the task asks for, whose one task a node is the runner
@@ -202,14 +202,12 @@ class Surroundings:
 
     def expanded(self, text: str, rank: int = 0, node: int = 0, step: str = "batch") -> str:
         """A file name with its patterns filled in; a backslash turns them off."""
-        if "\\" in text:
-            return text.replace("\\", "")
         array = self.job["array"]
         words = {
             "j": self.number,
             "J": self.number if step == "batch" else "%d.%s" % (self.number, step),
             "A": self.group if array else self.number,
-            "a": array["index"] if array else _NO_INDEX,
+            "a": array["index"] if array else NO_INDEX,
             "x": self.job["name"],
             "N": self.hosts()[node] if self.nodes > 1 else os.uname().nodename.partition(".")[0],
             "n": node,
@@ -218,13 +216,20 @@ class Surroundings:
             "s": step,
             "%": "%",
         }
+        return filled(text, words)
 
-        def fill(found: "re.Match[str]") -> str:
-            width, letter = found.groups()
-            word = str(words[letter])
-            return word.zfill(min(int(width), 10)) if width and word.isdigit() else word
 
-        return _PATTERN.sub(fill, text)
+def filled(text: str, words: Dict[str, Any]) -> str:
+    """A file name with those of its patterns filled in that are among the words; a backslash turns them off."""
+    if "\\" in text:
+        return text.replace("\\", "")
+
+    def fill(found: "re.Match[str]") -> str:
+        width, letter = found.groups()
+        word = str(words[letter]) if letter in words else found.group()
+        return word.zfill(min(int(width), 10)) if width and word.isdigit() else word
+
+    return _PATTERN.sub(fill, text)
 
 
 def _packed(counts: List[int]) -> str:
