@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +15,7 @@ from flow_core import Flow
 from flow_core.client import Task
 from flow_core.errors import AuthError, ConfigError, ConflictError, FlowError, TransientError
 from flow_core.secrets import Secret
-from flow_core.types import LIVE_STATES, OfferRequest, parse_ref
+from flow_core.types import OfferRequest, parse_ref
 from flow_mithril._api import Api
 from flow_mithril._commands import mithril
 from flow_mithril._orders import Orders
@@ -106,28 +100,6 @@ def test_too_many_requests_are_sent_again_when_the_platform_says(double: Double,
 
     flow.submit("true")
     assert len(bids(double)) == 1
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_client_killed_at_any_instant_of_a_submit_places_one_bid_at_most(
-    double: Double, make: Make, seed: int
-) -> None:
-    flow = make()
-    program = "import flow; flow.submit('true', instance_type='8xh100')"
-    child = subprocess.Popen([sys.executable, "-c", program], env=os.environ, cwd=flow.session.cwd)
-    time.sleep(random.Random(seed).uniform(0.3, 1.3))
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-
-    deadline = time.monotonic() + 15
-    while any(row.phase in ("intent", "calling") for row in flow.session.journal.unfinished()):
-        assert time.monotonic() < deadline, "what became of the submit is never known"
-        make().refresh()
-        time.sleep(0.3)
-    placed = bids(double, "Open", "Allocated")
-    known = [fid(task) for task in make().tasks(limit=None, states=LIVE_STATES)]
-    assert [bid["fid"] for bid in placed] == known
-    assert len(placed) <= 1
 
 
 def test_a_submit_is_six_calls_and_a_status_of_a_hundred_a_handful(double: Double, make: Make) -> None:
