@@ -66,7 +66,7 @@ def read_log(
                 yield chunk
             return
         except TransientError:
-            if closed():
+            if closed() or (not streams and session.journal.task(task_id).is_final):
                 return
             if kept := _stored(session, task_id, streams):  # its machine is off
                 nodes = kept

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
-from flow_core import Flow
+from flow_core import Flow, nodes
 from flow_core.client import Task
 from flow_core.errors import TransientError
 from flow_core.results import discard_start
+from flow_core.types import parse_ref
 from flow_mithril.testing import Double
 
 from .booted import PATIENCE, Make, begun, bid, bid_status, live_keys, output, until
@@ -114,6 +115,27 @@ def test_machines_that_nobody_waits_for_bring_what_each_has_and_go_when_somebody
 
 def is_stored(flow: Flow, task: Task) -> bool:
     return any(info.key.endswith("/final.json") for info in flow.result_store("team").list(f"tasks/{task.id}/"))
+
+
+def test_an_end_that_only_the_store_tells_is_not_waited_for_at_a_machine_that_is_off(
+    platform: Double, stored: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "home" / "config.yaml"
+    config.write_text(config.read_text().replace("self_release: key", "self_release: client"))
+    flow = Flow(cwd=stored.session.cwd)
+    task = flow.submit("echo said; exit 6", num_instances=2)
+    assert task.hand_over()
+    until(lambda: is_stored(flow, task), "what it keeps does not come")
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("FLOW_SSH", str(ssh))
+    for access in flow.provider().node_access(parse_ref(task.row.ref)[2]):
+        nodes.disconnect(access)
+
+    assert task.wait() == 6  # it was asked for ever
+    assert output(task, rank=1) == b"said\n"
+    assert bid_status(platform, task) == "Terminated"
 
 
 def test_a_task_that_was_fetched_is_followed_and_cancelled_as_any_other(platform: Double, stored: Flow) -> None:
