@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from click.testing import CliRunner
 
 from flow_core import Flow
 from flow_core.client import Task
-from flow_core.errors import AuthError, ConfigError, ConflictError, FlowError, TransientError
+from flow_core.errors import AuthError, ConfigError, ConflictError, FlowError, QuotaError, TransientError
 from flow_core.secrets import Secret
 from flow_core.types import OfferRequest, parse_ref
 from flow_mithril._api import Api
@@ -173,6 +174,27 @@ def test_new_volumes_must_fit_the_quota_and_a_priority_is_said_to_be_ignored(mak
     assert [(problem.path, problem.code) for problem in plan.warnings] == [("priority", "IGNORED")]
 
 
+def test_hours_of_reserved_machines_must_fit_their_quota(make: Make) -> None:
+    end = (datetime.now(timezone.utc) + timedelta(hours=300)).isoformat()
+    wants = {"num_instances": 40, "options": {"mithril": {"reservation_end": end}}}
+    with pytest.raises(ConfigError) as refused:
+        make().submit("true", **wants)
+    (problem,) = refused.value.problems
+    assert (problem.code, "10000 x hours of" in problem.message, "12000 are wanted" in problem.message) == (
+        "QUOTA",
+        True,
+        True,
+    )
+
+
+def test_a_volume_that_the_quota_has_no_room_for_is_not_asked_for(double: Double, make: Make) -> None:
+    flow = make(region="us-central2-a")
+    flow.create_volume("large", 30_000)
+    with pytest.raises(QuotaError, match="leaves 20000 of 50000 GB"):
+        flow.create_volume("too", 30_000)
+    assert [row["path"] for row in double.requests if row["method"] == "POST"].count("/v2/volumes") == 1
+
+
 def test_a_volume_is_attached_while_the_machines_are_paused(double: Double, make: Make) -> None:
     flow = make(region="us-central2-a")
     task = flow.submit("true")
@@ -224,7 +246,7 @@ def test_a_page_that_comes_twice_ends_the_list_with_an_error(double: Double, mon
 def test_an_api_that_is_down_keeps_every_state(double: Double, make: Make) -> None:
     flow = make()
     task = flow.submit("true")
-    state = task.status
+    state = task.row.state
     double.control("fault", kind="answer", status=503, times=1000)
     assert set(flow.refresh()) == {"m"}
     assert flow.task(task.id).row.state == state
