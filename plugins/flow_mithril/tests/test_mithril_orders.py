@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -250,6 +252,44 @@ def test_an_api_that_is_down_keeps_every_state(double: Double, make: Make) -> No
     double.control("fault", kind="answer", status=503, times=1000)
     assert set(flow.refresh()) == {"m"}
     assert flow.task(task.id).row.state == state
+
+
+@pytest.mark.parametrize("seconds", [-7200.0, 7200.0])
+def test_a_clock_that_is_wrong_by_hours_hides_no_order(double: Double, make: Make, seconds: float) -> None:
+    double.control("clock", advance=seconds)
+    flow = make()
+    end = (datetime.now(timezone.utc) + timedelta(hours=9)).isoformat()
+    kinds: list[dict[str, Any]] = [{}] * 4  # more than are asked for one by one
+    kinds += [{"instance_type": "4xcpu"}, {"options": {"mithril": {"reservation_end": end}}}]
+    tasks = [flow.submit("true", **kind) for kind in kinds]
+    refs = [parse_ref(task.row.ref)[2] for task in tasks if task.row.ref]
+    requests = [flow.session.journal.submissions(task.id)[0].request_id for task in tasks]
+
+    provider = Flow(cwd=flow.session.cwd).provider()
+    assert provider.find(requests, time.time()) == {name: [ref] for name, ref in zip(requests, refs, strict=True)}
+    read = Orders(Api(double.url, Secret(double.settings.api_key))).read  # type: ignore[arg-type]
+    assert set(read(bids(double)[0]["project"], [ref.id for ref in refs], time.time())) == {ref.id for ref in refs}
+
+
+def test_a_bid_that_was_placed_before_the_api_went_down_is_found_when_it_is_there_again(
+    double: Double, make: Make
+) -> None:
+    flow = make()
+    double.control("capacity", instance_type="h100-80gb.sxm.8x", capacity=0)
+    double.control("fault", kind="apply", method="POST", path="/v2/spot/bids", status=503)
+    with ThreadPoolExecutor(1) as pool:
+        submitted = pool.submit(flow.submit, "true")
+        while not bids(double):
+            assert not submitted.done()
+        double.control("fault", kind="answer", status=503, times=10**6)
+        with pytest.raises(TransientError):
+            submitted.result()
+    with double.world.lock:
+        double.world.faults.clear()
+
+    later = make()
+    later.refresh()
+    assert [fid(task) for task in later.tasks(limit=None)] == [bid["fid"] for bid in bids(double, "Open", "Allocated")]
 
 
 def test_a_sweep_finds_its_profile_where_another_provider_is_the_default(make: Make, tmp_path: Path) -> None:

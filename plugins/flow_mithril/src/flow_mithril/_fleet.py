@@ -177,7 +177,8 @@ class Fleet:
             return {}
         self.revoke(self._records.get(record.request))
         self._records.change(record.request, minting=True)
-        ends = datetime.now(timezone.utc) + timedelta(seconds=min(self._settings.max_lifetime + _SPARE, 364 * _SPARE))
+        seconds = min(self._settings.max_lifetime + _SPARE, 364 * _SPARE) + self._api.ahead
+        ends = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         made = self._api.post("api-keys", {"name": key_name(record.request), "expires_at": ends.isoformat()})
         self._records.change(record.request, key=made["fid"])
         return {KEY_FILE: str(made["secret"]).encode()}
