@@ -81,7 +81,10 @@ def test_a_follower_that_was_cut_off_gets_the_last_byte_though_another_client_ga
     assert b"".join(chunk.data for chunk in chunks) == b"two\n"
 
 
-def test_a_machine_that_does_not_answer_changes_no_state(platform: Double, booted: Make) -> None:
+def test_a_machine_that_does_not_answer_changes_no_state(
+    platform: Double, booted: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flow_mithril._provider._LONGEST_LOOK", 3.0)
     task = begun(booted().submit("sleep 5; exit 4"))
     act(platform, task, "freeze")
     task.refresh()
