@@ -157,11 +157,14 @@ def test_a_machine_that_shows_another_key_than_it_brought_to_the_store_is_not_sp
     task = begun(stored.submit("sleep 600"))
     (access,) = stored.provider().node_access(parse_ref(task.row.ref or "")[2])
     key = "/etc/ssh/ssh_host_ed25519_key"
-    on_machine(platform, task, f"rm {key} && ssh-keygen -q -t ed25519 -N '' -f {key} && pkill -HUP -o -x sshd")
+    gone = "pkill -o -x sshd; while bash -c ': </dev/tcp/127.0.0.1/22'; do sleep 0.05; done"
+    on_machine(platform, task, f"rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; {gone}; /usr/sbin/sshd -h {key}")
     nodes.disconnect(access)
 
     with pytest.raises(AuthError, match="another host key"):
         nodes.run(access, "true")
+    assert stored.refresh() == {}  # the others are asked all the same
+    assert (task.row.state, "another host key" in task.reason) == ("running", True)
 
 
 def on_machine(platform: Double, task: Task, command: str) -> str:
