@@ -58,7 +58,8 @@ def read_log(
 
     nodes = found()
     patience: float | None = None  # until when a machine that cannot be reached is asked for the end of its log
-    over = _Over(session, task_id, provider.facts.min_poll_seconds, closed) if follow else closed
+    pause = provider.facts.min_poll_seconds
+    over = _Over(session, task_id, pause, closed, again=bool(streams)) if follow else closed
     while nodes:
         try:
             for chunk in _read_nodes(nodes, cursor, follow, streams, over):
@@ -66,7 +67,7 @@ def read_log(
                 yield chunk
             return
         except TransientError:
-            if closed():
+            if closed() or (not streams and session.journal.task(task_id).is_final):
                 return
             if kept := _stored(session, task_id, streams):  # its machine is off
                 nodes = kept
@@ -106,11 +107,12 @@ def _read_nodes(
 class _Over:
     """Says whether nobody wants more, or a task has ended without its node telling: killed, gone, or its disk full.
 
-    It asks the provider now and then, which also starts again what was killed there.
+    It asks the provider now and then, which also starts again what was killed there. ``again``: it is believed at its
+    second word; after the first one the reader still has the time to come to the end.
     """
 
-    def __init__(self, session: Session, task_id: str, pause: float, closed: Callable[[], bool]) -> None:
-        self._session, self._task_id, self._closed = session, task_id, closed
+    def __init__(self, session: Session, task_id: str, pause: float, closed: Callable[[], bool], again: bool) -> None:
+        self._session, self._task_id, self._closed, self._again = session, task_id, closed, again
         self._pause = max(_CHECK_SECONDS, pause)
         self._next = time.monotonic() + self._pause
         self._ended = False
@@ -120,10 +122,9 @@ class _Over:
             return True
         if time.monotonic() < self._next:
             return False
-        # Two looks: after the first one the reader still has the time to come to the end.
         before, self._ended = self._ended, self._ended or self._look()
         self._next = time.monotonic() + self._pause
-        return before
+        return before if self._again else self._ended
 
     def _look(self) -> bool:
         from flow_core.client._refresh import refresh

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from flow_core.nodes._deliver import NotReadyError, deliver, disconnect, fetch, run
+from flow_core.nodes._deliver import NotReadyError, deliver, disconnect, fetch, host_keys, run
 from flow_core.nodes._machine import (
     Gpu,
     describe_machine,
@@ -35,6 +35,7 @@ __all__ = [
     "enforced_limits",
     "fetch",
     "find_gpus",
+    "host_keys",
     "is_abandoned",
     "listing",
     "locate",

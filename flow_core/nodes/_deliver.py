@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _NOTHING: Mapping[str, bytes] = MappingProxyType({})
 _RUNNER = "runner.pyz"
+_HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+=*")
 
 
 class NotReadyError(TransientError):
@@ -139,6 +141,20 @@ def run(
     """
     done = Connection(access, state or own_state()).run(text, stdin, seconds)
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace")
+
+
+def host_keys(url: str) -> tuple[str, ...]:
+    """Return the public host keys that a machine brought to ``Start.host_keys_url``, for ``NodeAccess.host_keys``.
+
+    Empty as long as they are not there, or cannot be fetched.
+    """
+    from flow_core.runner import tickets
+
+    try:
+        lines = tickets.get({"method": "GET", "url": url}).decode("ascii").splitlines()
+    except (tickets.TicketError, ValueError):
+        return ()
+    return tuple(line for line in lines if _HOST_KEY.fullmatch(line))
 
 
 def disconnect(access: NodeAccess, state: Path | None = None) -> None:

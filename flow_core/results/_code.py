@@ -73,7 +73,8 @@ def prepare_start(store: ResultStore, task_id: str, expires_in: float) -> Start:
     from flow_core.runner import archive
 
     folder, runner = _start_key(task_id), archive()
-    places = [store.ticket(f"{folder}/{name}", "GET", None, expires_in) for name in ("task", "runner.pyz")]
+    names = ("task", "runner.pyz", "host-keys")
+    places = [store.ticket(f"{folder}/{name}", "GET", None, expires_in) for name in names]
     if not all("://" in place.url and not place.headers for place in places):
         raise CapabilityError(f"{store.name} gives no leave that a machine elsewhere can use", "choose another store")
     used = store.ticket(f"{folder}/", "PUT", None, expires_in)
@@ -82,7 +83,7 @@ def prepare_start(store: ResultStore, task_id: str, expires_in: float) -> Start:
     def publish(bundle: Bundle) -> None:
         _put(store, f"{folder}/task", _start(bundle, used=document(used)))
 
-    return Start(places[0].url, places[1].url, sha256(runner).hexdigest(), publish)
+    return Start(places[0].url, places[1].url, sha256(runner).hexdigest(), publish, places[2].url)
 
 
 def _start_key(task_id: str) -> str:

@@ -26,7 +26,9 @@ _TICK = 0.5
 _SOON = 0.05  # seconds between two looks for a task: somebody waits for its first line
 _LONGEST_PAUSE = 60.0  # seconds between two tries to give the machine back
 _DELIVERY_WAIT, _LIFETIME = 900.0, 7 * 86400.0
-_CANCELLED_HOLD = 60.0  # seconds for whoever cancelled a task to take its logs
+_LINGER = (
+    60.0  # seconds for a client that is there to take the logs: of a cancelled task, or before a mere switching off
+)
 _GRACE = 60.0  # seconds for the last task to end in when the machine's time is over
 NO_CLIENT = "no client came to deliver the task within %g s"
 
@@ -138,10 +140,11 @@ class Keeper:
         stored = (read_json(folder + "/upload.json") or {}).get("state") == "kept"
         kept = stored or os.path.exists(folder + "/fetched")
         if kept:
-            over = since >= float(plan.get("keep_seconds") or 0.0) and self._closes(folder)
-            return (plan.get("end") or off) if over else None
+            end = plan.get("end") or off
+            wait = _LINGER if stored and end.get("kind") == "poweroff" else float(plan.get("keep_seconds") or 0.0)
+            return end if since >= wait and self._closes(folder) else None
         if (read_final(folder) or {}).get("state") == "cancelled":
-            return (plan.get("end") or off) if since >= _CANCELLED_HOLD else None
+            return (plan.get("end") or off) if since >= _LINGER else None
         held = max(float(plan.get("hold_seconds") or 0.0), float(plan.get("keep_seconds") or 0.0))
         # Resumed after a pause, it is held again: somebody has come for what is on its disk.
         waited = min(since, time.monotonic() - self._began)

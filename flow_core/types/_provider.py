@@ -76,13 +76,15 @@ class Start:
 
     Both URLs are secrets. ``runner_url`` leads to the runner, whose sum is ``runner_sha256``; ``url`` to the task, for
     ``runner.pyz fetch FOLDER``, once ``publish`` has brought the bundle there as the machine is to have it. What was
-    fetched is emptied by the machine: each start serves once. ``publish`` raises what the store raises.
+    fetched is emptied by the machine: each start serves once. ``publish`` raises what the store raises. The machine brings
+    its public host keys to where ``host_keys_url`` leads, for ``nodes.host_keys``; that URL is no secret.
     """
 
     url: str = attrs.field(repr=False)
     runner_url: str = attrs.field(repr=False)
     runner_sha256: str
     publish: Callable[[Bundle], None] = attrs.field(repr=False, eq=False)
+    host_keys_url: str = ""
 
 
 @attrs.frozen

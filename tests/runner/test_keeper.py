@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -163,6 +164,21 @@ def test_a_platform_that_is_down_is_asked_until_it_answers(machine: Machine, kee
 
     until("it is asked again", lambda: len(platform.asked) > 1)
     until("its key is gone", lambda: not (machine.root / "release.key").exists())
+
+
+def test_a_machine_that_is_merely_switched_off_waits_for_a_client_that_is_there(machine: Machine, keep: Keep) -> None:
+    first = keep()
+    task = machine.stage("true", release={"end": {"kind": "poweroff"}})
+    (machine.folder(task) / "upload.json").write_text('{"state": "kept"}')
+    ended(machine, task)
+    with pytest.raises(subprocess.TimeoutExpired):
+        first.wait(1.5)
+    first.terminate()
+    first.wait(DEADLINE)
+    over = time.time() - 61
+    os.utime(machine.folder(task) / "final.json", (over, over))
+
+    assert keep().wait(DEADLINE) == 0
 
 
 def test_a_keeper_that_is_stopped_leaves_the_machine_on(machine: Machine, keep: Keep) -> None:

@@ -14,7 +14,7 @@ from flow_core.client import Task
 from flow_core.types import VolumeSpec, new_request_id
 from flow_mithril.testing import Double
 
-from .booted import PATIENCE, Make, begun, bid_status, live_keys, machine, until
+from .booted import PATIENCE, Make, begun, bid_status, live_keys, machine, output, until
 
 
 def act(platform: Double, task: Task, deed: str, **how: Any) -> Any:
@@ -81,7 +81,10 @@ def test_a_follower_that_was_cut_off_gets_the_last_byte_though_another_client_ga
     assert b"".join(chunk.data for chunk in chunks) == b"two\n"
 
 
-def test_a_machine_that_does_not_answer_changes_no_state(platform: Double, booted: Make) -> None:
+def test_a_machine_that_does_not_answer_changes_no_state(
+    platform: Double, booted: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flow_mithril._provider._LONGEST_LOOK", 3.0)
     task = begun(booted().submit("sleep 5; exit 4"))
     act(platform, task, "freeze")
     task.refresh()
@@ -90,6 +93,24 @@ def test_a_machine_that_does_not_answer_changes_no_state(platform: Double, boote
 
     assert state == "running"
     assert task.wait(PATIENCE) == 4
+
+
+def test_who_waits_outlasts_an_api_that_is_down_for_longer_than_any_call_is_tried(
+    platform: Double, booted: Make
+) -> None:
+    task = begun(booted().submit("echo said; sleep 2; exit 4"))
+    before = len(platform.requests)
+    platform.control("fault", kind="answer", status=503, times=10**6)
+    with subprocess.Popen([sys.executable, "-m", "flow_core", "wait", task.id]) as waiting:
+        # One look is given up after six refused calls: this is an outage of several looks.
+        until(lambda: len(platform.requests) - before > 12, "nobody asks")
+        assert waiting.poll() is None
+        with platform.world.lock:
+            platform.world.faults.clear()
+        assert waiting.wait(PATIENCE) == 4
+
+    assert output(task) == b"said\n"
+    assert bid_status(platform, task) == "Terminated"
 
 
 def test_a_machine_whose_key_was_revoked_switches_itself_off(platform: Double, booted: Make) -> None:

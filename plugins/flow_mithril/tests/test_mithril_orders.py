@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,9 +16,9 @@ from click.testing import CliRunner
 
 from flow_core import Flow
 from flow_core.client import Task
-from flow_core.errors import AuthError, ConfigError, ConflictError, FlowError, TransientError
+from flow_core.errors import AuthError, ConfigError, ConflictError, FlowError, QuotaError, TransientError
 from flow_core.secrets import Secret
-from flow_core.types import LIVE_STATES, OfferRequest, parse_ref
+from flow_core.types import OfferRequest, parse_ref
 from flow_mithril._api import Api
 from flow_mithril._commands import mithril
 from flow_mithril._orders import Orders
@@ -108,28 +105,6 @@ def test_too_many_requests_are_sent_again_when_the_platform_says(double: Double,
     assert len(bids(double)) == 1
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_client_killed_at_any_instant_of_a_submit_places_one_bid_at_most(
-    double: Double, make: Make, seed: int
-) -> None:
-    flow = make()
-    program = "import flow; flow.submit('true', instance_type='8xh100')"
-    child = subprocess.Popen([sys.executable, "-c", program], env=os.environ, cwd=flow.session.cwd)
-    time.sleep(random.Random(seed).uniform(0.3, 1.3))
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-
-    deadline = time.monotonic() + 15
-    while any(row.phase in ("intent", "calling") for row in flow.session.journal.unfinished()):
-        assert time.monotonic() < deadline, "what became of the submit is never known"
-        make().refresh()
-        time.sleep(0.3)
-    placed = bids(double, "Open", "Allocated")
-    known = [fid(task) for task in make().tasks(limit=None, states=LIVE_STATES)]
-    assert [bid["fid"] for bid in placed] == known
-    assert len(placed) <= 1
-
-
 def test_a_submit_is_six_calls_and_a_status_of_a_hundred_a_handful(double: Double, make: Make) -> None:
     with double.world.lock:
         for market in double.world.all("auctions"):
@@ -201,6 +176,27 @@ def test_new_volumes_must_fit_the_quota_and_a_priority_is_said_to_be_ignored(mak
     assert [(problem.path, problem.code) for problem in plan.warnings] == [("priority", "IGNORED")]
 
 
+def test_hours_of_reserved_machines_must_fit_their_quota(make: Make) -> None:
+    end = (datetime.now(timezone.utc) + timedelta(hours=300)).isoformat()
+    wants = {"num_instances": 40, "options": {"mithril": {"reservation_end": end}}}
+    with pytest.raises(ConfigError) as refused:
+        make().submit("true", **wants)
+    (problem,) = refused.value.problems
+    assert (problem.code, "10000 x hours of" in problem.message, "12000 are wanted" in problem.message) == (
+        "QUOTA",
+        True,
+        True,
+    )
+
+
+def test_a_volume_that_the_quota_has_no_room_for_is_not_asked_for(double: Double, make: Make) -> None:
+    flow = make(region="us-central2-a")
+    flow.create_volume("large", 30_000)
+    with pytest.raises(QuotaError, match="leaves 20000 of 50000 GB"):
+        flow.create_volume("too", 30_000)
+    assert [row["path"] for row in double.requests if row["method"] == "POST"].count("/v2/volumes") == 1
+
+
 def test_a_volume_is_attached_while_the_machines_are_paused(double: Double, make: Make) -> None:
     flow = make(region="us-central2-a")
     task = flow.submit("true")
@@ -252,10 +248,48 @@ def test_a_page_that_comes_twice_ends_the_list_with_an_error(double: Double, mon
 def test_an_api_that_is_down_keeps_every_state(double: Double, make: Make) -> None:
     flow = make()
     task = flow.submit("true")
-    state = task.status
+    state = task.row.state
     double.control("fault", kind="answer", status=503, times=1000)
     assert set(flow.refresh()) == {"m"}
     assert flow.task(task.id).row.state == state
+
+
+@pytest.mark.parametrize("seconds", [-7200.0, 7200.0])
+def test_a_clock_that_is_wrong_by_hours_hides_no_order(double: Double, make: Make, seconds: float) -> None:
+    double.control("clock", advance=seconds)
+    flow = make()
+    end = (datetime.now(timezone.utc) + timedelta(hours=9)).isoformat()
+    kinds: list[dict[str, Any]] = [{}] * 4  # more than are asked for one by one
+    kinds += [{"instance_type": "4xcpu"}, {"options": {"mithril": {"reservation_end": end}}}]
+    tasks = [flow.submit("true", **kind) for kind in kinds]
+    refs = [parse_ref(task.row.ref)[2] for task in tasks if task.row.ref]
+    requests = [flow.session.journal.submissions(task.id)[0].request_id for task in tasks]
+
+    provider = Flow(cwd=flow.session.cwd).provider()
+    assert provider.find(requests, time.time()) == {name: [ref] for name, ref in zip(requests, refs, strict=True)}
+    read = Orders(Api(double.url, Secret(double.settings.api_key))).read  # type: ignore[arg-type]
+    assert set(read(bids(double)[0]["project"], [ref.id for ref in refs], time.time())) == {ref.id for ref in refs}
+
+
+def test_a_bid_that_was_placed_before_the_api_went_down_is_found_when_it_is_there_again(
+    double: Double, make: Make
+) -> None:
+    flow = make()
+    double.control("capacity", instance_type="h100-80gb.sxm.8x", capacity=0)
+    double.control("fault", kind="apply", method="POST", path="/v2/spot/bids", status=503)
+    with ThreadPoolExecutor(1) as pool:
+        submitted = pool.submit(flow.submit, "true")
+        while not bids(double):
+            assert not submitted.done()
+        double.control("fault", kind="answer", status=503, times=10**6)
+        with pytest.raises(TransientError):
+            submitted.result()
+    with double.world.lock:
+        double.world.faults.clear()
+
+    later = make()
+    later.refresh()
+    assert [fid(task) for task in later.tasks(limit=None)] == [bid["fid"] for bid in bids(double, "Open", "Allocated")]
 
 
 def test_a_sweep_finds_its_profile_where_another_provider_is_the_default(make: Make, tmp_path: Path) -> None:

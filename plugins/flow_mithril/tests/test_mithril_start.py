@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 import yaml
 
-from flow_core import Flow
+from flow_core import Flow, nodes
 from flow_core.client import Task
-from flow_core.errors import TransientError
+from flow_core.errors import AuthError, TransientError
 from flow_core.results import discard_start
+from flow_core.types import parse_ref
 from flow_mithril.testing import Double
 
-from .booted import PATIENCE, Make, begun, bid, bid_status, live_keys, output, until
+from .booted import PATIENCE, Make, begun, bid, bid_status, live_keys, machine, output, until
 
 SERVICES = Path(__file__).parents[2] / "flow_fsspec" / "tests" / "services.py"
 
@@ -116,9 +117,33 @@ def is_stored(flow: Flow, task: Task) -> bool:
     return any(info.key.endswith("/final.json") for info in flow.result_store("team").list(f"tasks/{task.id}/"))
 
 
+def test_an_end_that_only_the_store_tells_is_not_waited_for_at_a_machine_that_is_off(
+    platform: Double, stored: Flow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "home" / "config.yaml"
+    config.write_text(config.read_text().replace("self_release: key", "self_release: client"))
+    flow = Flow(cwd=stored.session.cwd)
+    task = flow.submit("echo said; exit 6", num_instances=2)
+    assert task.hand_over()
+    until(lambda: is_stored(flow, task), "what it keeps does not come")
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("FLOW_SSH", str(ssh))
+    for access in flow.provider().node_access(parse_ref(task.row.ref)[2]):
+        nodes.disconnect(access)
+
+    assert task.wait() == 6  # it was asked for ever
+    assert output(task, rank=1) == b"said\n"
+    assert bid_status(platform, task) == "Terminated"
+
+
 def test_a_task_that_was_fetched_is_followed_and_cancelled_as_any_other(platform: Double, stored: Flow) -> None:
     task = begun(stored.submit("echo on; sleep 600"))
     until(lambda: output(task) == b"on\n", "it says nothing")
+    (access,) = stored.provider().node_access(parse_ref(task.row.ref or "")[2])
+    shown = on_machine(platform, task, "cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
+    assert (access.trust, shown.strip() in access.host_keys) == ("pinned", True)
 
     assert task.cancel(0.0)
     task.wait(PATIENCE)
@@ -126,10 +151,34 @@ def test_a_task_that_was_fetched_is_followed_and_cancelled_as_any_other(platform
     assert bid_status(platform, task) == "Terminated"
 
 
-def test_what_the_store_no_longer_has_is_delivered_by_a_client(platform: Double, stored: Flow) -> None:
+def test_a_machine_that_shows_another_key_than_it_brought_to_the_store_is_not_spoken_to(
+    platform: Double, stored: Flow
+) -> None:
+    task = begun(stored.submit("sleep 600"))
+    (access,) = stored.provider().node_access(parse_ref(task.row.ref or "")[2])
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    gone = "pkill -o -x sshd; while bash -c ': </dev/tcp/127.0.0.1/22'; do sleep 0.05; done"
+    on_machine(platform, task, f"rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; {gone}; /usr/sbin/sshd -h {key}")
+    nodes.disconnect(access)
+
+    with pytest.raises(AuthError, match="another host key"):
+        nodes.run(access, "true")
+    assert stored.refresh() == {}  # the others are asked all the same
+    assert (task.row.state, "another host key" in task.reason) == ("running", True)
+
+
+def on_machine(platform: Double, task: Task, command: str) -> str:
+    done = platform.control("machine", instance=machine(platform, task), do="run", command=command)
+    return str(done["stdout"])
+
+
+def test_what_the_store_no_longer_has_is_delivered_by_a_client(platform: Double, stored: Flow, tmp_path: Path) -> None:
     kind = "a100-80gb.sxm.2x"
     platform.control("capacity", instance_type=kind, capacity=0)
-    task = stored.submit("exit 4", instance_type="2xa100")
+    config = tmp_path / "home" / "config.yaml"
+    config.write_text(config.read_text().replace("self_release: key", "self_release: key\n    host_key_wait: 1s"))
+    flow = Flow(cwd=stored.session.cwd)
+    task = flow.submit("exit 4", instance_type="2xa100")
     discard_start(stored.result_store("team"), task.id)
     platform.control("capacity", instance_type=kind, capacity=8)
 

@@ -134,7 +134,7 @@ class Machine:
             for pipe in (self._hypervisor.stdin, self._hypervisor.stdout):
                 assert pipe is not None
                 pipe.close()
-            self._site.network.unplug(self._link)
+            self._site.network.unplug(self._link, self.address)
             self._hypervisor = None
 
     def restart(self, grace: float = 5.0) -> None:

@@ -67,8 +67,10 @@ class Network:
         )
         return link
 
-    def unplug(self, link: str) -> None:
+    def unplug(self, link: str, address: str) -> None:
+        """Take an interface away; who calls the address is told soon that no host is there, as by a router."""
         self._inside(f"link del {link}", check=False)
+        _batch(["ip"], [f"neigh flush to {address} dev {self._link}"])
 
     def set_link(self, link: str, up: bool) -> None:
         self._inside(f"link set {link} {'up' if up else 'down'}")

@@ -5,7 +5,10 @@ Source of paths, errors and paging: the API's published reference (docs/mithril.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from flow_core.errors import (
@@ -34,6 +37,8 @@ class Api:
 
     def __init__(self, url: str, key: Credential | None) -> None:
         self._key = key
+        self.ahead = 0.0
+        """How many seconds the platform's clock is ahead of this machine's, as its last answer had it."""
         self._service = Service(f"{url}/v2", self._headers, repeatable=_SAFE)
 
     def _headers(self) -> Mapping[str, str]:
@@ -79,6 +84,8 @@ class Api:
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         answer = self._service.send(method, path, query=query, body=body, headers=headers)
+        with suppress(KeyError, ValueError):  # not every answer has a date
+            self.ahead = parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
         return _content(answer, method, path, retry_after(answer))
 
 

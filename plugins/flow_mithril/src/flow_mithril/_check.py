@@ -57,7 +57,7 @@ def limit(config: TaskConfig, settings: MithrilSettings, place: Place) -> Decima
 
 def problems(config: TaskConfig, options: MithrilOptions, settings: MithrilSettings, world: World) -> Iterator[Problem]:
     """Yield what is wrong with ``config`` here."""
-    yield from _kind(config, settings, world)
+    yield from _kind(config, options, settings, world)
     yield from _reservation(config, options)
     yield from _mounts(config)
     yield from _keep(config, options, settings, world)
@@ -81,7 +81,7 @@ def _keep(config: TaskConfig, options: MithrilOptions, settings: MithrilSettings
         yield Problem("keep", "PRICE", text, "flow machines release gives them back before", severity="warning")
 
 
-def _kind(config: TaskConfig, settings: MithrilSettings, world: World) -> Iterator[Problem]:
+def _kind(config: TaskConfig, options: MithrilOptions, settings: MithrilSettings, world: World) -> Iterator[Problem]:
     found = world.catalog.matching(wanted(config, settings), config.resources, config.spot)
     asked = wanted(config, settings) or config.resources.gpu or "a machine without GPUs"
     if not found:
@@ -103,7 +103,7 @@ def _kind(config: TaskConfig, settings: MithrilSettings, world: World) -> Iterat
         return
     yield from _market(config, settings, fits[0])
     if not world.kept:
-        yield from _quota(config, world, fits[0])
+        yield from _quota(config, options, world, fits[0])
 
 
 def _market(config: TaskConfig, settings: MithrilSettings, place: Place) -> Iterator[Problem]:
@@ -140,20 +140,31 @@ def _storage(config: TaskConfig, world: World) -> Iterator[Problem]:
     """Name volumes that are to be made and have no room in the project's quota (units: GB)."""
     there = {volume.name for volume in world.volumes}
     wanted = sum(spec.size_gb or 0 for spec in config.volumes if spec.create and spec.name not in there)
-    for row in world.quotas if wanted else ():
+    if text := no_room(wanted, world.quotas):
+        yield Problem("volumes", "QUOTA", text, "ask for more in the console, or delete volumes")
+
+
+def no_room(wanted: int, quotas: Sequence[Mapping[str, Any]]) -> str:
+    """Return why new volumes of so many GB have no room in the project's quota; empty when they have."""
+    for row in quotas if wanted else ():
         left = int(row["total_quantity"]) - int(row["used_quantity"])
         if row["product_type"] == "Storage" and wanted > left:
-            text = f"the quota leaves {left} of {row['total_quantity']} GB, new volumes of {wanted} GB are wanted"
-            yield Problem("volumes", "QUOTA", text, "ask for more in the console, or delete volumes")
+            return f"the quota leaves {left} of {row['total_quantity']} GB, new volumes of {wanted} GB are wanted"
+    return ""
 
 
-def _quota(config: TaskConfig, world: World, place: Place) -> Iterator[Problem]:
+def _quota(config: TaskConfig, options: MithrilOptions, world: World, place: Place) -> Iterator[Problem]:
+    """Name what the project may not have: machines at once of the spot market, hours of reserved ones."""
+    product, wanted, what = "Spot", float(config.num_instances), place.kind.word
+    if options.reservation_end:
+        product, what = "Reservations", f"hours of {place.kind.word}"
+        wanted *= (_span(options.reservation_end) or 0.0) / 3600
     for row in world.quotas:
-        if row["product_type"] != "Spot" or row.get("instance_type") != place.kind.fid or not place.spot:
+        if row["product_type"] != product or row.get("instance_type") != place.kind.fid or not place.spot:
             continue
         left = int(row["total_quantity"]) - int(row["used_quantity"])
-        if config.num_instances > left:
-            text = f"the quota leaves {left} of {row['total_quantity']} x {place.kind.word}, {config.num_instances} are wanted"
+        if wanted > left:
+            text = f"the quota leaves {left} of {row['total_quantity']} x {what}, {wanted:.0f} are wanted"
             yield Problem("num_instances", "QUOTA", text, "ask for more in the console")
 
 
@@ -163,13 +174,19 @@ def _reservation(config: TaskConfig, options: MithrilOptions) -> Iterator[Proble
     path = "options.mithril.reservation_end"
     if config.spot:
         yield Problem("spot", "NOT_SPOT", "a reservation is not preemptible", "leave out --spot")
-    try:
-        span = (parse_time(options.reservation_end) - datetime.now(timezone.utc)).total_seconds()
-    except ValueError:
+    span = _span(options.reservation_end)
+    if span is None:
         yield Problem(path, "BAD_TIME", f"{options.reservation_end!r} is no time", "write 2027-01-31T12:00:00Z")
-        return
-    if not _SHORTEST <= span <= _LONGEST:
+    elif not _SHORTEST <= span <= _LONGEST:
         yield Problem(path, "BAD_SPAN", "a reservation lasts from 3 hours to 14 days")
+
+
+def _span(end: str) -> float | None:
+    """Return the seconds from now until a reservation ends; None for what is no time."""
+    try:
+        return (parse_time(end) - datetime.now(timezone.utc)).total_seconds()
+    except ValueError:
+        return None
 
 
 def parse_time(text: str) -> datetime:

@@ -47,7 +47,10 @@ class Fleet:
         self._lock = threading.Lock()
 
     def access(self, request: str, order: Order) -> list[NodeAccess]:
-        """Return the way to each machine of an order, by rank."""
+        """Return the way to each machine of an order, by rank. Raises TransientError while its host key is to come."""
+        return self._ways(request, order, self._host_keys(order))
+
+    def _ways(self, request: str, order: Order, keys: Sequence[str]) -> list[NodeAccess]:
         return [
             NodeAccess(
                 rank=rank,
@@ -57,11 +60,26 @@ class Fleet:
                 port=machine.port,
                 user=self._settings.user,
                 identity_file=str(self._key.private),
-                trust="first-use",
+                host_keys=tuple(keys),
+                trust="pinned" if keys else "first-use",
                 machine=order.fid,
             )
             for rank, machine in enumerate(order.machines[: order.quantity])
         ]
+
+    def _host_keys(self, order: Order) -> Sequence[str]:
+        """Return the keys that the machine of an order's first task has brought to the store; none without a store."""
+        first = self._records.of(order.fid)
+        if first is None or not first.keys_url:
+            return first.host_keys if first else ()
+        if keys := nodes.host_keys(first.keys_url):
+            self._records.change(first.request, host_keys=list(keys), keys_url="")
+            return keys
+        since = first.up_at or self._records.change(first.request, up_at=time.time()).up_at
+        if not waited(since, self._settings.host_key_wait):
+            raise TransientError("its host key is not in the result store yet")
+        self._records.change(first.request, keys_url="")
+        return ()
 
     def delivering(self, record: Record, order: Order, script: Callable[[], str], patience: float) -> FlowError | None:
         """Go on delivering a staged task, at most ``patience`` seconds here; None when its machines have it.
@@ -129,7 +147,7 @@ class Fleet:
         bundle, files = submission.bundle, self._files(record)
         document = {**bundle.document, **self._common(record, bundle.document, [ADDRESS]), "rank": {"here": 0}}
         start.publish(attrs.evolve(bundle, document=document, files={**bundle.files, **files}))
-        self._records.change(record.request, start=True)
+        self._records.change(record.request, start=True, keys_url=start.host_keys_url)
 
     def _reach(self, access: NodeAccess, order: Order, script: Callable[[], str]) -> None:
         """See that the machine is set up: before a key is minted, and where no startup script could do it."""
@@ -177,7 +195,8 @@ class Fleet:
             return {}
         self.revoke(self._records.get(record.request))
         self._records.change(record.request, minting=True)
-        ends = datetime.now(timezone.utc) + timedelta(seconds=min(self._settings.max_lifetime + _SPARE, 364 * _SPARE))
+        seconds = min(self._settings.max_lifetime + _SPARE, 364 * _SPARE) + self._api.ahead
+        ends = datetime.now(timezone.utc) + timedelta(seconds=seconds)
         made = self._api.post("api-keys", {"name": key_name(record.request), "expires_at": ends.isoformat()})
         self._records.change(record.request, key=made["fid"])
         return {KEY_FILE: str(made["secret"]).encode()}
@@ -263,7 +282,8 @@ class Fleet:
     def end(self, record: Record, order: Order) -> bool:
         """End an order, its machines and its key; False when it had ended."""
         ended = self._orders.end(order.fid)
-        for access in self.access(record.request, order):
+        first = self._records.of(order.fid)
+        for access in self._ways(record.request, order, first.host_keys if first else ()):
             nodes.disconnect(access)
         self._records.drop_staged(record.request)
         with suppress(FlowError):  # the key is no longer of use to anybody; the sweep finds it

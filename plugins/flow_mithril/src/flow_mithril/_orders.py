@@ -130,7 +130,7 @@ class Orders:
     def _newest(self, kind: str, project: str, since: float) -> Iterator[dict[str, Any]]:
         path = "instances" if kind == CPU else _PATHS[kind]
         for row in self._api.pages(path, project=project, sort_by="created_at", sort_dir="desc"):
-            if _seconds(row["created_at"]) < since - 60:
+            if _seconds(row["created_at"]) < since + self._api.ahead - 60:  # its clock and ours may differ
                 return
             if kind != CPU or _is_own(row):
                 yield row

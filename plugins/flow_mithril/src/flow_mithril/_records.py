@@ -43,6 +43,9 @@ class Record:
     delivered: bool = False
     start: bool = False
     """Whether its machine fetches the task from a result store."""
+    keys_url: str = ""
+    """Where the machine brings its host keys, until they were fetched."""
+    host_keys: list[str] = attrs.field(factory=list)
     ran: bool = False
     attempt: int = 0
     up_at: float = 0.0

@@ -95,6 +95,15 @@ class MithrilSettings:
         validator=_positive,
         metadata={"help": "How long a machine waits for code and secrets.", "unit": "duration"},
     )
+    host_key_wait: float = attrs.field(
+        default=60.0,
+        validator=attrs.validators.ge(0),
+        metadata={
+            "help": "How long a machine that runs may take to bring its host key to the result store; the first one seen is "
+            "trusted after that.",
+            "unit": "duration",
+        },
+    )
     max_lifetime: float = attrs.field(
         default=7 * 86400.0,
         validator=_positive,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from flow_core import Attempt, TaskReport, nodes
-from flow_core.errors import FlowError, TransientError, UnavailableError
+from flow_core.errors import AuthError, FlowError, TransientError, UnavailableError
 from flow_mithril._fleet import Fleet, waited
 from flow_mithril._orders import Order
 from flow_mithril._records import Record, Records
@@ -105,7 +105,7 @@ class Reports:
     def _running(self, record: Record, order: Order) -> TaskReport:
         try:
             report = self._fleet.report(record.request, order)
-        except TransientError as error:
+        except (TransientError, AuthError) as error:  # another host key, say: the other tasks are told of all the same
             return self._going(record, f"its machine cannot be reached: {error.message}")
         if report is None:
             return self._going(record, "its machine has no folder of it")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from flow_core.errors import ConfigError, ConflictError, NotFoundError, UnavailableError
+from flow_core.errors import ConfigError, ConflictError, NotFoundError, QuotaError, UnavailableError
 from flow_core.types import Volume, VolumeSpec
 from flow_mithril import _check
 from flow_mithril._account import Account
@@ -31,7 +31,7 @@ class Volumes:
     def create(self, spec: VolumeSpec, region: str | None, request: str) -> Volume:
         """Make one, in a region that can hold it when none is named; the same ``request`` makes nothing new.
 
-        Raises ConfigError, ConflictError for a name that is taken, UnavailableError.
+        Raises ConfigError, ConflictError for a name that is taken, QuotaError, UnavailableError.
         """
         region = region or self._region(spec)
         world = _check.World(self._catalog, [], [], frozenset())
@@ -53,6 +53,8 @@ class Volumes:
         return found
 
     def _made(self, spec: VolumeSpec, region: str, request: str) -> Volume:
+        if text := _check.no_room(spec.size_gb or 0, self._api.get("quotas", project=self._account.project)):
+            raise QuotaError(text, "ask for more in the console, or delete volumes")
         body = {
             "name": spec.name,
             "project": self._account.project,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,29 @@ def projects(world: World, call: Call) -> list[Row]:
 def quotas(world: World, call: Call) -> list[Row]:
     project = world.project(call.query["project"])
     spot = [_spot_quota(world, project, kind) for kind in world.all("types")]
-    return [*spot, _quota(project, None, "Storage", world.settings.storage_quota, storage_used(world, project))]
+    reserved = [_reserved_quota(world, project, kind) for kind in world.all("types")]
+    return [
+        *spot,
+        *reserved,
+        _quota(project, None, "Storage", world.settings.storage_quota, storage_used(world, project)),
+    ]
 
 
 def spot_used(world: World, project: str, kind: Row) -> int:
     """Return the instances that the live bids of a project ask for."""
     bids = world.all("bids", project=project, instance_type=kind["fid"])
     return sum(bid["instance_quantity"] for bid in bids if bid["status"] not in ENDED)
+
+
+def hours_used(world: World, project: str, kind: Row) -> float:
+    """Return the instance-hours that the live reservations of a project have before them."""
+    rows = world.all("reservations", project=project, instance_type=kind["fid"], _hidden=False)
+    live = [row for row in rows if row["status"] not in ENDED]
+    return sum(int(row["instance_quantity"]) * (_ahead(world, row) / timedelta(hours=1)) for row in live)
+
+
+def _ahead(world: World, row: Row) -> timedelta:
+    return max(read(row["end_time"]) - max(read(row["start_time"]), world.clock.now()), timedelta())
 
 
 def storage_used(world: World, project: str) -> int:
@@ -64,9 +81,14 @@ def _spot_quota(world: World, project: str, kind: Row) -> Row:
     return _quota(project, kind, "Spot", world.settings.spot_quota, spot_used(world, project, kind))
 
 
-def _quota(project: str, kind: Row | None, product: str, total: int, used: int) -> Row:
+def _reserved_quota(world: World, project: str, kind: Row) -> Row:
+    used = ceil(hours_used(world, project, kind))
+    return _quota(project, kind, "Reservations", world.settings.reservation_quota, used, "instance-hours")
+
+
+def _quota(project: str, kind: Row | None, product: str, total: int, used: int, units: str = "") -> Row:
     what = {"instance_type": kind["fid"] if kind else None, "name": f"{product} {kind['name'] if kind else 'capacity'}"}
-    units = "instances" if kind else "GB"
+    units = units or ("instances" if kind else "GB")
     fid = f"quota_{product.lower()}_{kind['fid'] if kind else project}"
     amounts = {"total_quantity": total, "used_quantity": used, "units": units}
     return {"fid": fid, "project": project, "product_type": product, **what, **amounts}

@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from flow_mithril.testing import _instances, _orders
+from flow_mithril.testing._account import hours_used
 from flow_mithril.testing._clock import read, written
 from flow_mithril.testing._refusal import Refusal
 from flow_mithril.testing._routes import Call, answers
 from flow_mithril.testing._world import Row, World, dollars, new_fid, paged, shown
 
+_HOUR = timedelta(hours=1)
 _SHORTEST, _LONGEST = timedelta(hours=3), timedelta(days=14)
 LIVE = ("Pending", "Active", "Paused")
 
@@ -47,6 +49,9 @@ def create_reservation(world: World, call: Call) -> Row:
         raise Refusal(400, "A reservation must last from 3 hours to 2 weeks")
     if quantity > _free(world, said, start, end):
         raise Refusal(409, "Not enough capacity for this window")
+    kind, hours = world.one("types", said["instance_type"], "Instance type"), quantity * ((end - start) / _HOUR)
+    if hours_used(world, said["project"], kind) + hours > world.settings.reservation_quota:
+        raise Refusal(400, f"Reservation quota exceeded for {kind['name']}")
     unit = _unit(world, said)
     most = (said.get("price_specification") or {}).get("max_unit_price")
     if most is not None and unit * 100 > most:

@@ -25,6 +25,8 @@ class Settings:
     round_seconds: float = 0.0
     """Between two rounds of the auction (the service: 120); 0 decides at once."""
     spot_quota: int = 64
+    reservation_quota: int = 10_000
+    """Instance-hours that reservations of one type may have before them."""
     storage_quota: int = 50_000
     idempotency: bool = False
     """Whether a repeated ``Idempotency-Key`` gets the first answer again: it is not known whether the service does so."""
