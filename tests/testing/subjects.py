@@ -267,7 +267,7 @@ class ChecksThenActs(Right):
     @hookimpl
     def flow_provision_submit(self, submission: Submission) -> TaskRef:
         there = self.flow_provision_find([submission.request_id])
-        time.sleep(0.1)
+        time.sleep(1.0)
         if there:
             return there[submission.request_id][0]
         self.start(submission)
