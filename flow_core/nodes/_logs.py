@@ -97,6 +97,8 @@ class _Reading:
                 yield LogChunk(frame.attempt, frame.rank, frame.stream, frame.offset, frame.data, frame.time)
 
     def _judge(self, code: int, said: bytes) -> None:
+        if code == 0:  # it came to its end while nobody read on
+            return
         trouble, self.cut = self._explain(code, said), code == UNREACHABLE
         if trouble is not None and not isinstance(trouble, TransientError):
             raise trouble

@@ -251,6 +251,21 @@ def test_a_follower_ends_when_it_is_told_to(sshd: Sshd, root: Path) -> None:
     ended(folder)
 
 
+def test_a_follower_that_leaves_while_the_task_ends_is_told_of_no_failure(
+    sshd: Sshd, root: Path, tmp_path: Path
+) -> None:
+    folder = started(root, f"until [ -e {tmp_path}/go ]; do sleep 0.02; done")
+    node = opened(sshd, folder)
+    assert node.report().state == "running"  # the runner is there now
+
+    def closed() -> bool:
+        (tmp_path / "go").touch()
+        return True
+
+    assert list(node.read(LogCursor(), follow=True, closed=closed)) == []
+    ended(folder)
+
+
 def test_closing_a_stream_leaves_no_process(sshd: Sshd, root: Path) -> None:
     folder = started(root, "echo a; sleep 60")
     stream = opened(sshd, folder).read(LogCursor(), follow=True)
