@@ -45,6 +45,7 @@ class Gathering:
     def _wait(self, ranks: Iterable[int], seconds: float) -> None:
         until = time.monotonic() + seconds
         while not all(os.path.exists(self._path(rank)) for rank in ranks) and time.monotonic() < until:
+            os.stat(self._folder)  # what was taken away waits for nobody
             self._line().look()
             time.sleep(_LOOK)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from flow_core.client import Flow
@@ -57,6 +60,16 @@ def test_the_logs_of_all_nodes_are_there_when_the_nodes_are_gone(apart: Flow, ke
         (tmp_path / "nodes" / rank).mkdir()
 
     assert {(chunk.rank, chunk.data) for chunk in task.logs()} == {(0, b"said 0\n"), (1, b"said 1\n")}
+    place, deadline = os.fsencode(tmp_path / "nodes"), time.monotonic() + 30
+    while running := [pid for pid in psutil.pids() if place in command_line(pid)]:
+        assert time.monotonic() < deadline, f"still waits for another node: {running}"
+        time.sleep(0.05)
+
+
+def command_line(pid: int) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def test_what_lies_on_the_nodes_is_listed_as_it_will_be_in_the_store(apart: Flow, web: Server, kept: Kept) -> None:
