@@ -97,7 +97,7 @@ def run(request: Request) -> int:
     with Interrupts() as interrupts:
         task, interrupted = _submit(flow, plan, interrupts)
         if plan.config.retries and not plan.provider.facts.restarts_by_itself and not request.quiet:
-            say(f"{plan.profile.name} does not retry by itself: retries happen while a flow command runs")
+            say(f"{plan.profile.name} does not retry: if it fails, run it again with `flow retry {task.id}`")
         if request.detach:
             _print_id(flow, task, request.as_json)
             if interrupted is None:

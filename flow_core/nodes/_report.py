@@ -38,7 +38,7 @@ def _is_left(folder: Path, found: Mapping[str, Any]) -> bool:
     """Whether all that was begun has ended, and nobody has written down an end; a preempted one its platform begins again."""
     last = found["attempts"][-1]["state"] if found["attempts"] else ""
     over = found["state"] in FINAL_STATES or (last in FINAL_STATES and last != "preempted")
-    return over and record.read_final(str(folder)) is None
+    return over and not (folder / "final.json").exists()
 
 
 def conclude(folder: Path, report: TaskReport) -> None:

@@ -26,9 +26,7 @@ _TICK = 0.5
 _SOON = 0.05  # seconds between two looks for a task: somebody waits for its first line
 _LONGEST_PAUSE = 60.0  # seconds between two tries to give the machine back
 _DELIVERY_WAIT, _LIFETIME = 900.0, 7 * 86400.0
-_LINGER = (
-    60.0  # seconds for a client that is there to take the logs: of a cancelled task, or before a mere switching off
-)
+_LINGER = 60.0  # seconds for a client that is there to take the logs of what was cancelled, or is only switched off
 _GRACE = 60.0  # seconds for the last task to end in when the machine's time is over
 NO_CLIENT = "no client came to deliver the task within %g s"
 

@@ -18,7 +18,7 @@ class ProviderFacts:
 
     ``shares_client_files``: tasks see the client's own folders. ``dependencies``, ``arrays``, ``spot``, ``regions``,
     ``images``, ``multi_node``, ``services`` (health checks and restarts): it can. ``log_bytes``: ``exact``, or ``lines`` where only a
-    platform's own log exists. ``restarts_by_itself``: retries need no client. ``settle_seconds``: how long after a
+    platform's own log exists. ``restarts_by_itself``: it carries out ``retries``; nobody else does. ``settle_seconds``: how long after a
     submit of unknown outcome a task may still turn up. ``prompt``: its hooks never wait for a network, so core calls
     them in the caller's own thread. ``attended``: a task may need its client until its machine has its files
     (``TaskReport.needs_client``). ``returns_machines``: a machine that is taken away comes again, and its task goes on:

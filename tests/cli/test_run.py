@@ -221,7 +221,7 @@ def test_a_secret_that_is_too_short_to_be_masked_is_said(flow: Program) -> None:
     assert "flow: warning: too short to be masked in the output: PIN" in answer.err.splitlines()
 
 
-def test_retries_that_need_a_client_are_said(flow: Program, site: Site) -> None:
+def test_a_provider_that_does_not_retry_is_said(flow: Program, site: Site) -> None:
     source = """
         from flow_local import LocalProvider
         from flow_core import ProviderFacts, hookimpl
@@ -233,4 +233,5 @@ def test_retries_that_need_a_client_are_said(flow: Program, site: Site) -> None:
     """
     site.install("flow-plain", {"flow.providers": {"plain": "plain_plugin:Plain"}}, {"plain_plugin": source})
     answer = flow("run", "-d", "--provider", "plain", "--retries", "1", "true")
-    assert answer.err == "flow: plain does not retry by itself: retries happen while a flow command runs\n"
+    again = f"if it fails, run it again with `flow retry {answer.out.strip()}`"
+    assert answer.err == f"flow: plain does not retry: {again}\n"

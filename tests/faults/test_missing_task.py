@@ -42,7 +42,7 @@ def look(flow: Flow, clock: Clock, knows: bool, seconds: float) -> str:
 
 
 def test_one_look_is_not_believed_nor_two_that_are_close(flow: Flow, clock: Clock) -> None:
-    flow.submit("sleep 600")
+    flow.submit("sleep 60")
 
     assert look(flow, clock, knows=False, seconds=0) != "lost"
     assert look(flow, clock, knows=False, seconds=29) != "lost"
@@ -50,7 +50,7 @@ def test_one_look_is_not_believed_nor_two_that_are_close(flow: Flow, clock: Cloc
 
 
 def test_a_look_between_that_finds_it_begins_anew(flow: Flow, clock: Clock) -> None:
-    flow.submit("sleep 600")
+    flow.submit("sleep 60")
     look(flow, clock, knows=False, seconds=0)
     look(flow, clock, knows=True, seconds=20)
 
@@ -59,7 +59,7 @@ def test_a_look_between_that_finds_it_begins_anew(flow: Flow, clock: Clock) -> N
 
 
 def test_a_clock_that_is_set_back_is_no_half_minute(flow: Flow, clock: Clock) -> None:
-    flow.submit("sleep 600")
+    flow.submit("sleep 60")
     look(flow, clock, knows=False, seconds=0)
 
     assert look(flow, clock, knows=False, seconds=-3600) != "lost"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -92,17 +92,21 @@ MENDED = sorted(
 )
 
 
+def calls_of(names: Collection[str]) -> Iterator[tuple[Path, ast.Call]]:
+    """Yield where these are called by their plain names."""
+    for path in MENDED:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names:
+                yield path, node
+
+
 def test_every_error_says_what_to_do() -> None:
     """Those of a task's end say how it ended, and its log says the rest."""
     kinds = {kind.__name__ for kind in errors.FlowError.__subclasses__()} - {"TaskFailed", "TaskLostError"}
-    calls = [(path, call) for path in MENDED for call in ast.walk(ast.parse(path.read_text("utf-8")))]
     without = [
         f"{path.relative_to(ROOT)}:{call.lineno}"
-        for path, call in calls
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id in kinds
-        and len(call.args) == 1
+        for path, call in calls_of(kinds)
+        if len(call.args) == 1
         and not isinstance(call.args[0], ast.Starred)
         and not {"hint", "problems"} & {keyword.arg for keyword in call.keywords}
     ]
@@ -111,14 +115,10 @@ def test_every_error_says_what_to_do() -> None:
 
 def test_every_problem_that_refuses_a_task_says_what_to_do() -> None:
     """A warning only tells, and where a file is no YAML the place is all that can be said."""
-    calls = [(path, call) for path in MENDED for call in ast.walk(ast.parse(path.read_text("utf-8")))]
     without = [
         f"{path.relative_to(ROOT)}:{call.lineno}"
-        for path, call in calls
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id == "Problem"
-        and len(call.args) < 4
+        for path, call in calls_of({"Problem"})
+        if len(call.args) < 4
         and not isinstance(call.args[-1], ast.Starred)
         and not {"hint", "severity"} & {keyword.arg for keyword in call.keywords}
         and path.name != "_document.py"
